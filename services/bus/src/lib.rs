@@ -2,10 +2,17 @@
 //!
 //! Two implementations: [`local`] in this process, and Kafka (to come).
 #![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod codec;
 pub mod local;
 pub mod partition;
 pub mod topic;
+
+pub use codec::{Codec, CodecError};
+pub use local::{LocalBus, Retention};
+pub use partition::{key_of, partition_of, partition_of_host};
+pub use topic::Topics;
 
 use weir_schemas::{Anomaly, Finding, Micros, Partial, Record, StateEntry};
 
@@ -91,6 +98,14 @@ pub enum BusError {
         partition: u32,
         /// How many there are.
         count: u32,
+    },
+    /// Bug: the topic exists already, or was to have no partition.
+    #[error("topic {topic} cannot be created with {partitions} partitions: it exists, or that is none; a bug in Weir")]
+    NotCreated {
+        /// Topic.
+        topic: String,
+        /// Partitions it was to have.
+        partitions: u32,
     },
     /// Bug: commit metadata over the limit.
     #[error("commit metadata of {0} bytes exceeds 256 bytes; this is a bug in Weir")]
