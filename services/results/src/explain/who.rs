@@ -1,0 +1,86 @@
+//! The nouns of an explanation: hosts, techniques, and keys of the engine in plain words.
+
+use weir_schemas::Finding;
+use weir_schemas::finding::Party;
+
+use crate::text;
+
+/// A host, with its port where the finding is about one: `192.0.2.7`, `[2001:db8::80]:443`, `BP-Linux8`.
+#[must_use]
+pub fn party(party: &Party) -> String {
+    let host = match (&party.ip, &party.name) {
+        (Some(ip), _) => text::printable(ip),
+        (None, Some(name)) => text::printable(name),
+        (None, None) => "an unnamed host".to_owned(),
+    };
+    match party.port {
+        None => host,
+        Some(port) if host.contains(':') => format!("[{host}]:{port}"),
+        Some(port) => format!("{host}:{port}"),
+    }
+}
+
+/// The source of a finding, or `many sources` where there is none to name.
+#[must_use]
+pub fn source(finding: &Finding) -> String {
+    finding.source.as_ref().map_or_else(|| "many sources".to_owned(), party)
+}
+
+/// The target of a finding; for a scope without one, the scope.
+#[must_use]
+pub fn target(finding: &Finding) -> String {
+    match (&finding.target, &finding.source) {
+        (Some(target), _) => party(target),
+        (None, Some(_)) => "several targets".to_owned(),
+        (None, None) => format!("{} {}", finding.scope.kind.name(), text::printable(&finding.scope.key)),
+    }
+}
+
+/// The target of a finding, or `otherwise`.
+pub(super) fn target_or(finding: &Finding, otherwise: &str) -> String {
+    finding.target.as_ref().map_or_else(|| otherwise.to_owned(), party)
+}
+
+/// A key of the engine as words: `distinct_ports` becomes `distinct ports`.
+pub(crate) fn words(key: &str) -> String {
+    text::printable(key).replace('_', " ")
+}
+
+/// A scan technique as people write it.
+pub(super) fn technique(variant: &str) -> String {
+    match variant {
+        "syn" => "SYN".to_owned(),
+        "connect" => "full connection (TCP connect)".to_owned(),
+        "fin" => "FIN".to_owned(),
+        "null" => "NULL (no TCP flag)".to_owned(),
+        "xmas" => "XMAS (FIN, PSH, URG)".to_owned(),
+        "ack" => "ACK".to_owned(),
+        "udp" => "UDP".to_owned(),
+        "arp" => "ARP".to_owned(),
+        "icmp" => "ICMP".to_owned(),
+        other => words(other),
+    }
+}
+
+/// What a sweep went by: its protocol, from the variant or else the discriminator.
+pub(super) fn means(finding: &Finding) -> Option<String> {
+    let key = if finding.variant.is_empty() { &finding.discriminator } else { &finding.variant };
+    match key.as_str() {
+        "" => None,
+        "tcp" | "syn" | "connect" => Some("TCP".to_owned()),
+        other => Some(technique(other)),
+    }
+}
+
+/// Why a verdict is less than exact, in words.
+pub(super) fn degraded(reason: &str) -> String {
+    match reason {
+        "forced" => "panes were closed early".to_owned(),
+        "evicted" => "tables were full and small entries were let go".to_owned(),
+        "dedupe" => "flows seen by several sensors may count twice".to_owned(),
+        "rules_changed" => "the rules changed within the window".to_owned(),
+        "engine_changed" => "the engine changed within the window".to_owned(),
+        "replayed" => "it was found again in a replay".to_owned(),
+        other => words(other),
+    }
+}
