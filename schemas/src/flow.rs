@@ -1,7 +1,10 @@
 //! What a sensor publishes to `weir.flows.v1`: flow records and marks.
 
+use crate::app::App;
 use crate::host::{Host, Text};
+use crate::tcp::{Response, SynOptions, Ttl, WindowSize};
 use crate::time::Micros;
+use crate::timing::Timing;
 
 /// One record of `weir.flows.v1`.
 #[derive(Clone, Debug, PartialEq)]
@@ -263,6 +266,40 @@ pub struct Tcp {
     pub syn_rtt_us: Option<u32>,
     /// SYN-ACK → ACK at the tap, µs; on the record that saw it.
     pub ack_rtt_us: Option<u32>,
+    /// Response times, of this record.
+    pub response: Response,
+    /// Segments sent again after a timeout, both directions, of this record.
+    pub retrans: u32,
+    /// Segments sent again after three duplicate ACKs, likewise.
+    pub fast_retrans: u32,
+    /// Segments that arrived behind a later one, likewise.
+    pub out_of_order: u32,
+    /// Duplicate ACKs, likewise.
+    pub dup_ack: u32,
+    /// Segments that advertised a window of zero, likewise.
+    pub zero_window: u32,
+    /// Probes of a zero window, likewise.
+    pub window_probe: u32,
+    /// Keep-alives, likewise.
+    pub keepalive: u32,
+    /// ACKs of data the capture never held: what it lost, likewise.
+    pub ack_unseen: u32,
+    /// Frames captured twice, likewise.
+    pub duplicate_frame: u32,
+    /// TTLs, source → responder.
+    pub fwd_ttl: Ttl,
+    /// TTLs, responder → source.
+    pub rev_ttl: Ttl,
+    /// Windows, source → responder.
+    pub fwd_window: WindowSize,
+    /// Windows, responder → source.
+    pub rev_window: WindowSize,
+    /// Options of the source's SYN; on the record that saw it.
+    pub fwd_syn_options: Option<Box<SynOptions>>,
+    /// Options of the responder's SYN-ACK; on the record that saw it.
+    pub rev_syn_options: Option<Box<SynOptions>>,
+    /// Segments whose timestamp option went back, both directions, of this record.
+    pub ts_backwards: u32,
 }
 
 /// The link block: an ARP record. `src` is the request's sender, `dst` its target.
@@ -344,6 +381,12 @@ pub struct Flow {
     pub tcp: Option<Box<Tcp>>,
     /// Present on ARP records.
     pub link: Option<Box<Link>>,
+    /// Present where the payload told the application.
+    pub app: Option<Box<App>>,
+    /// Present where the sensor measures packet timing and sizes.
+    pub timing: Option<Box<Timing>>,
+    /// Labels of the input, name and value, kept for evaluation; never read by a detector.
+    pub labels: Vec<(Text, Text)>,
 }
 
 /// A sensor's health, as its marks report it. All counters are since boot.

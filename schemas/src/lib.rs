@@ -2,19 +2,28 @@
 //!
 //! Times are microseconds since 1970-01-01 UTC ([`Micros`]). `bytes` is IP length (NetFlow's definition).
 #![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod app;
 pub mod finding;
 pub mod flow;
 pub mod host;
 pub mod partial;
 pub mod state;
+pub mod tcp;
 pub mod time;
+pub mod timing;
 
+pub use app::{App, Dns, Http, Irc, Login, Ssh, Tls};
 pub use finding::{
     Anomaly, Baseline, Contribution, EpisodeState, EvidenceFlow, Finding, Provenance, ScopeKind, Severity, Technique,
 };
-pub use flow::{Counts, End, EndReason, Flow, Initiator, Link, Mark, MarkStatus, Outcome, Record, Tcp, TcpFlags};
+pub use flow::{
+    Counts, End, EndReason, Flow, Initiator, Link, Mark, MarkStatus, Outcome, Record, Tcp, TcpFlags, Tunnel,
+};
 pub use host::{Host, Text};
 pub use partial::{Partial, PartialBody};
 pub use state::StateEntry;
+pub use tcp::{Response, SynOptions, Ttl, WindowSize};
 pub use time::{Micros, PANE_US, SECOND_US, pane_end, pane_start};
+pub use timing::{Spread, Timing};
