@@ -60,6 +60,12 @@ def ipv4_not_from(packets, address):
     return [p for p in packets if p[2][12:14] == b"\x08\x00" and p[2][26:30] != wanted]
 
 
+def tagged(packets, vlan):
+    """The packets with an IEEE 802.1Q tag, as a trunk port carries them."""
+    tag = struct.pack("!HH", 0x8100, vlan)
+    return [(time, original + 4, frame[:12] + tag + frame[12:]) for time, original, frame in packets]
+
+
 def spoofed_to_private(packets):
     """Moves random public addresses into 10.128.0.0/9, keeping their last 23 bits, and corrects the checksums."""
     return [(time, original, privatised(frame)) for time, original, frame in packets]

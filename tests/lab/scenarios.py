@@ -68,13 +68,13 @@ def target_services(world):
         world.wait_for_port("far", address, 22)
 
 
-def nmap(options, targets="10.0.0.20", ending="pcap.gz", change=None, ipv6=False, vlan=None, who="attacker"):
+def nmap(options, targets="10.0.0.20", ending="pcap.gz", change=None, ipv6=False):
     """A scenario that is one nmap run against the targets' services."""
     def body(out, name):
-        with World(ipv6=ipv6, vlan=vlan) as world:
+        with World(ipv6=ipv6) as world:
             target_services(world)
             world.capture()
-            world.sh(who, f"nmap -n {options} {targets}")
+            world.sh("attacker", f"nmap -n {options} {targets}")
             world.stop()
             finish(world, out, name, ending, change)
     return body
@@ -116,7 +116,8 @@ nmap_scenario("scan_slow_1h", "nmap SYN scan of 100 ports, one every 36 s (made 
               options="-sS -Pn -F --scan-delay 1s --max-scan-delay 1s", change=lambda p: rewrite.stretch_pauses(p, 36))
 nmap_scenario("scan_ipv6", "nmap SYN scan of 300 ports over IPv6", options="-6 -sS -Pn --top-ports 300",
               targets="fd00:0:0:1::20", ipv6=True)
-nmap_scenario("scan_vlan", "nmap connect scan of 300 ports inside VLAN 42", options="-sT -Pn --top-ports 300", vlan=42)
+nmap_scenario("scan_vlan", "nmap connect scan of 300 ports inside VLAN 42 (tagged afterwards)", options="-sT -Pn --top-ports 300",
+              change=lambda p: rewrite.tagged(p, 42))
 nmap_scenario("scan_replies_only", "what the target of a SYN scan sent, and nothing else", options="-sS -Pn --top-ports 300",
               change=lambda p: rewrite.ipv4_only_from(p, "10.0.0.20"))
 nmap_scenario("scan_requests_only", "what a SYN scan sent, without the answers", options="-sS -Pn --top-ports 300",

@@ -51,9 +51,8 @@ def run(*command, **options):
 class World:
     """The network of one scenario. Use as a context manager, inside the namespaces of `unshare_command`."""
 
-    def __init__(self, ipv6=False, vlan=None):
+    def __init__(self, ipv6=False):
         self.ipv6 = ipv6
-        self.vlan = vlan
         self.processes = []
         self.directory = tempfile.mkdtemp(prefix="weir-lab-")
         self.raw = os.path.join(self.directory, "raw.pcap")
@@ -99,16 +98,11 @@ class World:
         self.ip(name, "link", "set", "eth0", "up")
         self.wire_offload_off("switch", port)
         self.wire_offload_off(name, "eth0")
-        device = "eth0"
-        if self.vlan:
-            device = f"eth0.{self.vlan}"
-            self.ip(name, "link", "add", "link", "eth0", "name", device, "type", "vlan", "id", str(self.vlan))
-            self.ip(name, "link", "set", device, "up")
         for address in addresses:
-            self.ip(name, "address", "add", f"{address}/24", "dev", device)
+            self.ip(name, "address", "add", f"{address}/24", "dev", "eth0")
             if self.ipv6:
                 last = address.rsplit(".", 1)[1]
-                self.ip(name, "address", "add", f"fd00:0:0:1::{last}/64", "dev", device, "nodad")
+                self.ip(name, "address", "add", f"fd00:0:0:1::{last}/64", "dev", "eth0", "nodad")
         if name != "router":
             self.ip(name, "route", "add", "default", "via", "10.0.0.1")
 

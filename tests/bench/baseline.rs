@@ -1,0 +1,81 @@
+//! The bare loop that the sensor is measured against: etherparse and one hash map, nothing else.
+//!
+//! No ordering, no TCP state, no timeouts, no records: what is left is the least that any flow meter has to do.
+#![forbid(unsafe_code)]
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use etherparse::{NetSlice, SlicedPacket, TransportSlice};
+
+type Key = (IpAddr, IpAddr, u16, u16, u8);
+type Flows = HashMap<Key, [u64; 2], foldhash::fast::RandomState>;
+
+const FILE_HEADER: usize = 24;
+const PACKET_HEADER: usize = 16;
+
+fn main() -> ExitCode {
+    let Some(path) = std::env::args().nth(1) else {
+        eprintln!("usage: weir-bench-baseline FILE.pcap (little-endian, Ethernet, as weir-bench-generate writes)");
+        return ExitCode::from(2);
+    };
+    let began = Instant::now();
+    let bytes = match std::fs::read(&path) {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            eprintln!("weir-bench-baseline: {path}: {error}");
+            return ExitCode::from(2);
+        }
+    };
+    let (packets, flows) = count(&bytes);
+    let seconds = began.elapsed().as_secs_f64();
+    println!(
+        "packets={packets} flows={} seconds={seconds:.4} packets_per_second={:.0}",
+        flows.len(),
+        packets as f64 / seconds
+    );
+    ExitCode::SUCCESS
+}
+
+/// Packets read, and packets and bytes per conversation.
+fn count(bytes: &[u8]) -> (u64, Flows) {
+    let mut flows = Flows::default();
+    let mut packets = 0;
+    let mut rest = bytes.get(FILE_HEADER..).unwrap_or_default();
+    while let Some((header, after)) = rest.split_at_checked(PACKET_HEADER) {
+        let length = u32::from_le_bytes([header[8], header[9], header[10], header[11]]) as usize;
+        let Some((frame, next)) = after.split_at_checked(length) else { break };
+        packets += 1;
+        if let Some(key) = key(frame) {
+            let counts = flows.entry(key).or_default();
+            counts[0] += 1;
+            counts[1] += length as u64;
+        }
+        rest = next;
+    }
+    (packets, flows)
+}
+
+/// Addresses and ports with the smaller end first, so that both directions meet.
+fn key(frame: &[u8]) -> Option<Key> {
+    let packet = SlicedPacket::from_ethernet(frame).ok()?;
+    let (source, target) = match packet.net.as_ref()? {
+        NetSlice::Ipv4(ip) => (IpAddr::V4(ip.header().source_addr()), IpAddr::V4(ip.header().destination_addr())),
+        NetSlice::Ipv6(ip) => (IpAddr::V6(ip.header().source_addr()), IpAddr::V6(ip.header().destination_addr())),
+        NetSlice::Arp(_) => return None,
+    };
+    let (from, to, protocol) = match packet.transport.as_ref()? {
+        TransportSlice::Tcp(tcp) => (tcp.source_port(), tcp.destination_port(), 6),
+        TransportSlice::Udp(udp) => (udp.source_port(), udp.destination_port(), 17),
+        TransportSlice::Icmpv4(_) => (0, 0, 1),
+        TransportSlice::Icmpv6(_) => (0, 0, 58),
+        TransportSlice::Igmp(_) => (0, 0, 2),
+    };
+    Some(if (source, from) <= (target, to) {
+        (source, target, from, to, protocol)
+    } else {
+        (target, source, to, from, protocol)
+    })
+}

@@ -1,0 +1,3 @@
+//! Fuzz targets come with the decoders.
+#![forbid(unsafe_code)]
+fn main() {}

@@ -1,0 +1,6 @@
+//! What the test programs share: the truth about captures, and a small deterministic source of chance.
+#![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod chance;
+pub mod truth;
