@@ -15,7 +15,7 @@ pub struct Event {
     pub forward: bool,
     /// TCP flags, low byte; 0 elsewhere.
     pub flags: u8,
-    /// Payload bytes.
+    /// Payload bytes; a DNS message has its own length.
     pub payload: u16,
 }
 
@@ -116,9 +116,9 @@ impl Plan {
                 script.tcp(segments, 30_000, chance);
             }
             Kind::Dns => {
-                script.send(true, 0, chance.between(30, 60) as u16);
+                script.send(true, 0, 0);
                 script.wait_for_answer();
-                script.send(false, 0, chance.between(60, 200) as u16);
+                script.send(false, 0, 0);
             }
             Kind::Datagrams => {
                 for _ in 0..chance.between(10, 50) {

@@ -10,7 +10,6 @@ use crate::conversation::{ACK, Conversation, Event, FIN, Kind, PSH, SYN};
 // 2026-01-05 09:00:00 UTC.
 const START_US: u64 = 1_767_603_600_000_000;
 const PAYLOAD: [u8; 2_048] = [b'x'; 2_048];
-const DNS_HEADER: usize = 12;
 
 /// Renders frames, keeping the TCP sequence numbers of every conversation.
 pub struct Renderer {
@@ -88,22 +87,7 @@ impl Renderer {
                 tcp.write(&mut self.frame, &self.payload)
             }
             Kind::Dns => {
-                // Header of RFC 1035 §4.1.1: one question; the QR bit tells an answer.
-                let header = [
-                    0x12,
-                    0x34,
-                    if event.forward { 0x01 } else { 0x81 },
-                    0x80,
-                    0,
-                    1,
-                    0,
-                    u8::from(!event.forward),
-                    0,
-                    0,
-                    0,
-                    0,
-                ];
-                self.payload[..DNS_HEADER].copy_from_slice(&header);
+                dns_message(&mut self.payload, conversation.client_port, event.forward);
                 builder.udp(ports.0, ports.1).write(&mut self.frame, &self.payload)
             }
             Kind::Datagrams => builder.udp(ports.0, ports.1).write(&mut self.frame, &self.payload),
@@ -126,6 +110,19 @@ impl Renderer {
         let sequence = next[own];
         next[own] = sequence.wrapping_add(u32::from(event.payload) + u32::from(event.flags & (SYN | FIN) != 0));
         (sequence, next[other])
+    }
+}
+
+/// A question for host.lab.example, or its answer (RFC 1035 §4.1).
+fn dns_message(message: &mut Vec<u8>, id: u16, question: bool) {
+    message.clear();
+    message.extend_from_slice(&id.to_be_bytes());
+    message.extend_from_slice(&[if question { 0x01 } else { 0x81 }, if question { 0x00 } else { 0x80 }]);
+    message.extend_from_slice(&[0, 1, 0, u8::from(!question), 0, 0, 0, 0]);
+    message.extend_from_slice(b"\x04host\x03lab\x07example\x00\x00\x01\x00\x01");
+    if !question {
+        // A pointer to the name, type A, class IN, 60 s, 10.0.0.10.
+        message.extend_from_slice(&[0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 10, 0, 0, 10]);
     }
 }
 
