@@ -5,12 +5,16 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod episodes;
 pub mod error;
 pub mod explain;
+pub mod facts;
 pub mod format;
 pub mod ledger;
+pub mod render;
 pub mod service;
 mod state;
+pub mod summary;
 pub mod text;
 mod wire;
 
@@ -18,7 +22,15 @@ mod wire;
 #[path = "../tests/support/sample.rs"]
 mod sample;
 
+#[cfg(test)]
+#[path = "../tests/support/flows.rs"]
+mod flows;
+
+pub use episodes::{EXIT_FOUND, EXIT_NOTHING_FOUND, Episode, Episodes};
 pub use error::ResultsError;
 pub use explain::{Explanation, explain, message};
+pub use facts::{CannotJudge, RunFacts};
+pub use render::{TableOptions, capture_report, json_line, render_table, verdict_line};
 pub use service::{ResultsConfig, ResultsCounters, ResultsService, Step};
+pub use summary::CaptureSummary;
 pub use wire::DecodeFinding;

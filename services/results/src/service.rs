@@ -155,15 +155,12 @@ impl ResultsService {
             step.read += deliveries.len();
             for delivery in deliveries.drain(..) {
                 counters.read += 1;
-                let finding = match wire::finding(&delivery.value, self.config.decode) {
-                    Ok(finding) => finding,
-                    Err(_) => {
-                        counters.dead += 1;
-                        if let Some(topic) = &self.config.dead {
-                            batch.messages.push(dead_message(topic, dead_partitions, delivery));
-                        }
-                        continue;
+                let Ok(finding) = wire::finding(&delivery.value, self.config.decode) else {
+                    counters.dead += 1;
+                    if let Some(topic) = &self.config.dead {
+                        batch.messages.push(dead_message(topic, dead_partitions, delivery));
                     }
+                    continue;
                 };
                 match task.ledger.judge(&finding) {
                     Decision::Repeated => counters.repeated += 1,

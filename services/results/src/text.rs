@@ -58,26 +58,38 @@ fn push_printable(safe: &mut String, character: char) {
 /// Prose for Markdown: printable, and no character of it is markup or makes a link.
 #[must_use]
 pub fn markdown(text: &str) -> String {
+    let characters: Vec<char> = printable_line(text).chars().collect();
     let mut safe = String::with_capacity(text.len() + 8);
-    let mut previous = ' ';
-    for character in printable_line(text).chars() {
+    for (index, character) in characters.iter().copied().enumerate() {
+        let (before, after) = (&characters[..index], &characters[index + 1..]);
         match character {
-            '\\' | '`' | '*' | '_' | '{' | '}' | '[' | ']' | '#' | '|' | '~' | '!' | '$' => {
+            '\\' | '`' | '*' | '[' | ']' | '|' | '~' | '$' => {
                 safe.push('\\');
                 safe.push(character);
             }
+            // Within a word `_` is a letter (GitHub Flavored Markdown §6.2); a heading's `#` begins its line.
+            '_' if !is_within_word(before, after) => safe.push_str("\\_"),
+            '#' if before.is_empty() => safe.push_str("\\#"),
             '<' => safe.push_str("&lt;"),
             '>' => safe.push_str("&gt;"),
             '&' => safe.push_str("&amp;"),
-            // GitHub turns bare `http://…`, `www.…` and `a@b.c` into links.
-            ':' if previous.is_alphabetic() => safe.push_str("&#58;"),
-            '.' if previous == 'w' || previous == 'W' => safe.push_str("&#46;"),
+            // GitHub turns bare `http://…`, `www.…` and `a@b.c` into links (§6.9).
+            ':' if after.starts_with(&['/', '/']) => safe.push_str("&#58;"),
+            '.' if ends_with_www(before) => safe.push_str("&#46;"),
             '@' => safe.push_str("&#64;"),
             _ => safe.push(character),
         }
-        previous = character;
     }
     safe
+}
+
+fn is_within_word(before: &[char], after: &[char]) -> bool {
+    let is_word = |character: Option<&char>| character.is_some_and(|character| character.is_alphanumeric());
+    is_word(before.last()) && is_word(after.first())
+}
+
+fn ends_with_www(before: &[char]) -> bool {
+    before.len() >= 3 && before[before.len() - 3..].iter().all(|character| character.eq_ignore_ascii_case(&'w'))
 }
 
 /// A code span for Markdown, fit for a table cell: nothing within is markup.
@@ -132,6 +144,8 @@ mod tests {
     #[test]
     fn markdown_stays_text() {
         assert_eq!(markdown("a|b*c_<i>&"), "a\\|b\\*c\\_&lt;i&gt;&amp;");
+        assert_eq!(markdown("_port_scan_ # few."), "\\_port_scan\\_ # few.");
+        assert_eq!(markdown("# x"), "\\# x");
         assert_eq!(markdown("http://x www.y a@b"), "http&#58;//x www&#46;y a&#64;b");
         assert_eq!(markdown("at 12:00:00"), "at 12:00:00");
         assert_eq!(markdown_code("a`b|c"), "``a`b\\|c``");

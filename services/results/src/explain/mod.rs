@@ -10,6 +10,7 @@ use weir_schemas::flow::{VANTAGE_FORWARD, VANTAGE_REVERSE};
 use weir_schemas::{Finding, ScopeKind};
 
 pub use check::Check;
+pub(crate) use who::words;
 pub use who::{party, source, target};
 
 use crate::format::{count_of, duration, number, percent, quantity, utc};
@@ -92,9 +93,8 @@ fn syn_flood(finding: &Finding) -> String {
         Some(sources) => format!(" from about {}", count_of(sources.value.max(0.0) as u64, "source")),
         None => String::new(),
     };
-    let of = if finding.unit.contains("SYN") { String::new() } else { " of connection requests".to_owned() };
     format!(
-        "{} received {}{of} beyond the handshakes it completed{senders}",
+        "{} was asked for TCP connections that were never completed: {} (SYN minus completed handshakes){senders}",
         who::target_or(finding, "A host"),
         observed(finding)
     )

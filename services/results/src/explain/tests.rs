@@ -25,7 +25,12 @@ fn each_template_names_who_what_and_the_numbers() {
         (sample::incomplete_handshakes(), &["192.0.2.7 began", "45 % stayed incomplete", "110 completed", "is 10 %"]),
         (
             sample::syn_flood(),
-            &["[2001:db8::80]:443 received 37,623 packets", "about 37,500 sources", "is 1,000 packets"],
+            &[
+                "[2001:db8::80]:443 was asked",
+                "never completed: 37,623 packets",
+                "about 37,500 sources",
+                "is 1,000 packets",
+            ],
         ),
         (
             sample::traffic_spike(),

@@ -20,10 +20,14 @@ pub fn party(party: &Party) -> String {
     }
 }
 
-/// The source of a finding, or `many sources` where there is none to name.
+/// The source of a finding, or `many sources` where there is none to name, or `all hosts` of a site.
 #[must_use]
 pub fn source(finding: &Finding) -> String {
-    finding.source.as_ref().map_or_else(|| "many sources".to_owned(), party)
+    match (&finding.source, &finding.target) {
+        (Some(source), _) => party(source),
+        (None, Some(_)) => "many sources".to_owned(),
+        (None, None) => "all hosts".to_owned(),
+    }
 }
 
 /// The target of a finding; for a scope without one, the scope.

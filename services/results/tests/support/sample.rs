@@ -65,8 +65,8 @@ impl Sample for Finding {
     }
 }
 
-fn party(ip: &str) -> Option<Party> {
-    Some(Party { ip: Some(ip.to_owned()), ..Party::default() })
+fn party(ip: &str) -> Party {
+    Party { ip: Some(ip.to_owned()), ..Party::default() }
 }
 
 fn contribution(feature: &str, value: f64, unit: &str, threshold: Option<f64>) -> Contribution {
@@ -86,7 +86,7 @@ fn base(detector: &str) -> Finding {
         score: 0.7,
         confidence: 0.9,
         scope: Scope { kind: ScopeKind::Source, key: "192.0.2.7".to_owned() },
-        source: party("192.0.2.7"),
+        source: Some(party("192.0.2.7")),
         target: None,
         discriminator: "tcp".to_owned(),
         episode_start: NOON,
@@ -139,7 +139,7 @@ fn base(detector: &str) -> Finding {
 pub fn port_scan() -> Finding {
     Finding {
         scope: Scope { kind: ScopeKind::Pair, key: "192.0.2.7>198.51.100.9".to_owned() },
-        target: party("198.51.100.9"),
+        target: Some(party("198.51.100.9")),
         variant: "syn".to_owned(),
         severity: Severity::High,
         contributions: vec![
