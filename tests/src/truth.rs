@@ -256,6 +256,9 @@ mod tests {
 
     const HEADER: &str = "file\tmust\tallow\tnote\ttechnique\n";
 
+    /// Must, allow, technique, output, exit status, and what is wrong with it.
+    type Case<'a> = (&'a str, &'a str, &'a str, Vec<String>, i32, &'a [&'a str]);
+
     fn row(must: &str, allow: &str, technique: &str) -> Row {
         parse(&format!("{HEADER}a.pcap\t{must}\t{allow}\t\t{technique}\n")).unwrap().remove(0)
     }
@@ -279,7 +282,6 @@ mod tests {
         let scan = line("port_scan", "10.0.0.1", "10.0.0.2", "high");
         let low_scan = line("port_scan", "10.0.0.1", "10.0.0.2", "low");
         let flood = line("syn_flood", "", "10.0.0.2", "medium");
-        type Case<'a> = (&'a str, &'a str, &'a str, Vec<String>, i32, &'a [&'a str]);
         let cases: [Case; 12] = [
             ("port_scan@10.0.0.1>10.0.0.2", "", "", vec![scan.clone()], 1, &[]),
             ("host_sweep|port_scan@10.0.0.1", "", "", vec![scan.clone()], 1, &[]),
