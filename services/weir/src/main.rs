@@ -1,1 +1,29 @@
-fn main() {}
+//! The `weir` command: parses arguments, wires the services, runs them.
+#![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod arguments;
+mod command;
+mod failure;
+mod output;
+
+use std::process::ExitCode;
+
+use arguments::Parsed;
+use failure::Failure;
+
+fn main() -> ExitCode {
+    let result = match arguments::parse(std::env::args_os()) {
+        Ok(Parsed::Run(arguments)) => command::run(*arguments),
+        Ok(Parsed::Print(text)) => output::print(&text).map(|()| ExitCode::SUCCESS),
+        Err(failure) => Err(failure),
+    };
+    result.unwrap_or_else(|failure| report(&failure))
+}
+
+fn report(failure: &Failure) -> ExitCode {
+    if !failure.message.is_empty() {
+        eprintln!("weir: {}", failure.message);
+    }
+    ExitCode::from(failure.exit_status)
+}

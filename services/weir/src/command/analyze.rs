@@ -1,0 +1,80 @@
+//! `weir analyze`: from captures to verdicts, in one process.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, ValueEnum};
+use weir_schemas::{Micros, Severity};
+
+use super::value;
+use crate::arguments::Globals;
+use crate::failure::Failure;
+
+const EXAMPLES: &str = "\
+Examples:
+  weir analyze capture.pcap                           a table on one screen
+  weir analyze --severity high *.pcapng               several files, merged by time
+  ssh gate tcpdump -U -w - | weir analyze -           standard input
+  weir analyze --format jsonl capture.pcap.zst        one finding per line, as it becomes known
+  weir analyze --format markdown capture.pcap > report.md
+  weir analyze --date 2026-03-31 tcpdump-output.txt   tcpdump's text, whose times have no date
+  weir analyze --baseline normal.json today.pcap      against what is normal here
+
+Exit status: 0 nothing found, 1 found (of that severity or above), 2 error.";
+
+/// Find out what happened in captures
+///
+/// Reads pcap, pcapng and tcpdump's text, compressed or not; what a file is, its content tells.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Analyze {
+    /// Captures; `-` is standard input
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// How to print what was found
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
+    /// Thresholds to judge by: default, classic, or one of the configuration (as --set engine.profile=…)
+    #[arg(long, value_name = "NAME")]
+    pub profile: Option<String>,
+    /// What is normal: a file that `weir baseline export` wrote
+    #[arg(long, value_name = "FILE")]
+    pub baseline: Option<PathBuf>,
+    /// Partitions to spread sources over; the verdicts are the same
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub partitions: u32,
+    /// Least severity to print, and to exit 1 for: info, low, medium, high or critical
+    #[arg(long, value_name = "SEVERITY", default_value = "low", value_parser = value::severity)]
+    pub severity: Severity,
+    /// Send every value through the wire format, as between services; the verdicts are the same
+    #[arg(long)]
+    pub encode: bool,
+    /// Day of the first packet where the input has times without dates (default: the file's day)
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = value::date)]
+    pub date: Option<Micros>,
+    /// Name of the site the captures are from (default: site.name, `local`)
+    #[arg(long, value_name = "NAME")]
+    pub site: Option<String>,
+    /// Name of the sensor that made the captures (default: sensor.id, `file`)
+    #[arg(long, value_name = "ID")]
+    pub sensor_id: Option<String>,
+    /// No progress bar (there is none where standard error is no terminal)
+    #[arg(long)]
+    pub no_progress: bool,
+}
+
+/// How to print what was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Each episode once, in its last state, on one screen
+    Table,
+    /// Every revision of every episode as it becomes known, one JSON object per line
+    Jsonl,
+    /// A report of the capture: totals, tables, alerts, caveats
+    Markdown,
+}
+
+/// Runs the whole path over the files.
+pub fn run(_globals: &Globals, _arguments: &Analyze) -> Result<ExitCode, Failure> {
+    Err(Failure::usage("`weir analyze` is not built yet"))
+}

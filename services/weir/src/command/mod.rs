@@ -1,0 +1,40 @@
+//! One file per command: its arguments, its help, its run function.
+
+pub mod analyze;
+pub mod baseline;
+pub mod config;
+pub mod demo;
+pub mod detectors;
+pub mod flows;
+mod value;
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use crate::arguments::Arguments;
+use crate::failure::Failure;
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    Analyze(analyze::Analyze),
+    Demo(demo::Demo),
+    Flows(flows::Flows),
+    Detectors(detectors::Detectors),
+    Config(config::Config),
+    Baseline(baseline::Baseline),
+}
+
+/// Runs the command that was asked for.
+pub fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
+    let globals = arguments.globals;
+    match arguments.command {
+        Command::Analyze(command) => analyze::run(&globals, &command),
+        Command::Demo(command) => demo::run(&globals, &command),
+        Command::Flows(command) => flows::run(&globals, &command),
+        Command::Detectors(command) => detectors::run(&globals, &command),
+        Command::Config(command) => config::run(&globals, &command),
+        Command::Baseline(command) => baseline::run(&globals, &command),
+    }
+}
