@@ -28,7 +28,8 @@ HOSTS = {
 
 def unshare_command():
     """The command that starts a program in namespaces of its own, dying with all its children."""
-    user = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
+    # Not as root of the user namespace: tools that think they are root drop privileges, which it cannot give them.
+    user = [] if os.geteuid() == 0 else ["--user", "--map-current-user", "--keep-caps"]
     return ["unshare", *user, "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
 
 
@@ -156,13 +157,13 @@ class World:
             time.sleep(0.1)
         raise RuntimeError(f"nothing listens on {address}:{port}")
 
-    def capture(self, expression=""):
+    def capture(self):
         """Starts tcpdump on the bridge and waits until it listens."""
         # Neighbours learnt while servers started would hide the first ARP exchange of the scenario.
         for host in HOSTS:
             self.ip(host, "neigh", "flush", "all")
-        command = ["nsenter", "--net=/run/netns/switch", "tcpdump", "-i", "lan", "-n", "-U", "-Z", "root", "-s", "0",
-                   "-B", "16384", "-w", self.raw, *([expression] if expression else [])]
+        command = ["nsenter", "--net=/run/netns/switch", "tcpdump", "-i", "lan", "-n", "-U", "-s", "0",
+                   "-B", "16384", "-w", self.raw, *(["-Z", "root"] if os.geteuid() == 0 else [])]
         self.tcpdump = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         for line in self.tcpdump.stderr:
             if "listening on" in line:
