@@ -179,6 +179,7 @@ pub struct EvidenceFlow {
     /// IP protocol number.
     pub proto: u8,
     /// Time of its first packet, µs.
+    #[serde(with = "crate::rfc3339::as_text")]
     pub first_time: Micros,
     /// Packets, both directions, as far as the detector had seen them.
     pub packets: u64,
@@ -226,6 +227,7 @@ pub struct Provenance {
     /// Hash of the profile's rules.
     pub rules_hash: String,
     /// When results published it, µs; absent on findings (the engine has no clock).
+    #[serde(with = "crate::rfc3339::as_optional_text", default)]
     pub emitted_at: Option<Micros>,
 }
 
@@ -233,8 +235,10 @@ pub struct Provenance {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Window {
     /// Start, inclusive.
+    #[serde(with = "crate::rfc3339::as_text")]
     pub start: Micros,
     /// End, exclusive.
+    #[serde(with = "crate::rfc3339::as_text")]
     pub end: Micros,
 }
 
@@ -270,6 +274,7 @@ pub struct Finding {
     /// What tells this activity from others of the same detector and scope.
     pub discriminator: String,
     /// Start of the episode: start of the newest pane of the first window that fired, µs.
+    #[serde(with = "crate::rfc3339::as_text")]
     pub episode_start: Micros,
     /// The window judged.
     pub window: Window,

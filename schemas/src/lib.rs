@@ -5,16 +5,21 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod app;
+pub mod codec;
 pub mod finding;
 pub mod flow;
 pub mod host;
+pub mod json;
 pub mod partial;
+pub mod rfc3339;
+pub mod schema;
 pub mod state;
 pub mod tcp;
 pub mod time;
 pub mod timing;
 
 pub use app::{App, Dns, Http, Irc, Login, Ssh, Tls};
+pub use codec::{DecodeError, Decoder};
 pub use finding::{
     Anomaly, Baseline, Contribution, EpisodeState, EvidenceFlow, Finding, Provenance, ScopeKind, Severity, Technique,
 };
@@ -22,6 +27,7 @@ pub use flow::{
     Counts, End, EndReason, Flow, Initiator, Link, Mark, MarkStatus, Outcome, Record, Tcp, TcpFlags, Tunnel,
 };
 pub use host::{Host, Text};
+pub use json::{canonical, finding_json};
 pub use partial::{Partial, PartialBody};
 pub use state::StateEntry;
 pub use tcp::{Response, SynOptions, Ttl, WindowSize};
