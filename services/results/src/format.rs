@@ -2,6 +2,7 @@
 //! No number leaves here without its unit, no time without its zone.
 
 use weir_schemas::Micros;
+use weir_schemas::rfc3339;
 use weir_schemas::time::SECOND_US;
 
 /// `37,623`.
@@ -145,38 +146,18 @@ pub fn utc(time: Micros) -> String {
     format!("{date} {clock} UTC")
 }
 
-/// RFC 3339 with microseconds: `2026-03-01T12:00:00.000000Z`.
+/// `12:00:00`: the time of day in UTC, to be followed by its zone.
 #[must_use]
-pub fn rfc3339(time: Micros) -> String {
-    let (date, clock) = date_and_clock(time);
-    format!("{date}T{clock}.{:06}Z", time.rem_euclid(SECOND_US))
+pub fn clock(time: Micros) -> String {
+    date_and_clock(time).1
 }
 
 /// `2026-03-01` and `12:00:00`.
 fn date_and_clock(time: Micros) -> (String, String) {
-    const DAY_S: i64 = 86_400;
-    let seconds = time.div_euclid(SECOND_US);
-    let (year, month, day) = civil_date(seconds.div_euclid(DAY_S));
-    let of_day = seconds.rem_euclid(DAY_S);
-    let clock = format!("{:02}:{:02}:{:02}", of_day / 3600, of_day % 3600 / 60, of_day % 60);
-    (format!("{year:04}-{month:02}-{day:02}"), clock)
-}
-
-/// Year, month and day of a day counted from 1970-01-01 in the proleptic Gregorian calendar.
-/// Method: years begin on 1 March, so that a leap day is the last of its year; 400 years are 146,097 days.
-fn civil_date(days_since_1970: i64) -> (i64, i64, i64) {
-    const DAYS_FROM_0000_03_01: i64 = 719_468;
-    const DAYS_PER_400_YEARS: i64 = 146_097;
-    let days = days_since_1970 + DAYS_FROM_0000_03_01;
-    let era = days.div_euclid(DAYS_PER_400_YEARS);
-    let day_of_era = days.rem_euclid(DAYS_PER_400_YEARS);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    let year = era * 400 + year_of_era + i64::from(month <= 2);
-    (year, month, day)
+    let text = rfc3339::format(time);
+    let (date, rest) = text.split_once('T').unwrap_or((&text, ""));
+    let (clock, _fraction) = rest.split_once('.').unwrap_or((rest, ""));
+    (date.to_owned(), clock.to_owned())
 }
 
 #[cfg(test)]
@@ -261,6 +242,6 @@ mod tests {
         for (time, expected) in cases {
             assert_eq!(utc(time), expected);
         }
-        assert_eq!(rfc3339(-1), "1969-12-31T23:59:59.999999Z");
+        assert_eq!(clock(-1), "23:59:59");
     }
 }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use weir_schemas::time::SECOND_US;
-use weir_schemas::{EpisodeState, Finding, Micros};
+use weir_schemas::{EpisodeState, Finding, Micros, canonical};
 
 /// How long a closed episode is remembered: longer than the flow topic's 72 h, so that a full replay meets its ids.
 pub const REMEMBERED_AFTER_CLOSING_US: Micros = 80 * 3600 * SECOND_US;
@@ -221,22 +221,17 @@ impl Ledger {
     }
 }
 
-/// Hash of a finding without what results and transport add: provenance, revision and message.
+/// Hash of a finding's canonical form, without what results adds to it: revision and message.
 fn content_of(finding: &Finding) -> u64 {
-    let bare = Finding {
-        revision: 0,
-        message: String::new(),
-        provenance: weir_schemas::Provenance::default(),
-        ..finding.clone()
-    };
-    // Every field serialises (string keys only), so the text is never the empty default.
-    let text = serde_json::to_vec(&bare).unwrap_or_default();
-    let digest = Sha256::digest(&text);
+    let bare = Finding { revision: 0, message: String::new(), ..finding.clone() };
+    let digest = Sha256::digest(canonical(&bare).as_bytes());
     digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::sample::{self, Sample};
 
@@ -309,5 +304,42 @@ mod tests {
         assert_eq!(ledger.judge(&late), Decision::Repeated);
         assert_eq!(ledger.judge(&open), Decision::Repeated);
         assert_eq!(ledger.judge(&early), Decision::Publish(1));
+    }
+
+    proptest! {
+        /// With expiry and forgetting in play: what was written is enough to decide alike.
+        #[test]
+        fn a_restored_ledger_decides_like_the_one_that_wrote(
+            steps in prop::collection::vec((0_u8..6, 0_u8..2, 0_i64..60, any::<bool>()), 1..60),
+        ) {
+            let mut ledger = Ledger::new(4);
+            let mut log = Vec::new();
+            let mut hours = 0;
+            for (id, closed, later, commit) in steps {
+                hours += later;
+                let state = if closed == 1 { EpisodeState::Closed } else { EpisodeState::Updated };
+                let finding = sample::port_scan()
+                    .id(&format!("episode {id}"))
+                    .observed(f64::from(id) + hours as f64)
+                    .later(hours * HOUR_US)
+                    .state(state);
+                ledger.judge(&finding);
+                if !commit {
+                    continue;
+                }
+                log.extend(ledger.take_changes());
+                let mut restored = Ledger::new(4);
+                for (slot, published) in &log {
+                    restored.restore(*slot, published.clone());
+                }
+                restored.restored();
+                restored.set_clock(ledger.clock());
+                for id in 0..6 {
+                    let next = sample::port_scan().id(&format!("episode {id}")).later(hours * HOUR_US);
+                    prop_assert_eq!(restored.clone().judge(&next), ledger.clone().judge(&next), "episode {}", id);
+                    prop_assert!(restored.len() <= 4);
+                }
+            }
+        }
     }
 }

@@ -33,4 +33,3 @@ pub use facts::{CannotJudge, RunFacts};
 pub use render::{TableOptions, capture_report, json_line, render_table, verdict_line};
 pub use service::{ResultsConfig, ResultsCounters, ResultsService, Step};
 pub use summary::CaptureSummary;
-pub use wire::DecodeFinding;

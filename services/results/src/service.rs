@@ -7,14 +7,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use weir_bus::partition::partition_of;
 use weir_bus::topic::Topics;
-use weir_bus::{Batch, Bus, Delivery, GroupOffset, Message, Value};
+use weir_bus::{Batch, Bus, GroupOffset, Message, Value};
 use weir_schemas::{Anomaly, Finding, Micros};
 
 use crate::error::ResultsError;
 use crate::explain;
 use crate::ledger::{Decision, Ledger};
 use crate::state::{self, Head};
-use crate::wire::{self, DecodeFinding};
+use crate::wire;
 
 /// Consumer group of the service.
 pub const GROUP: &str = "weir-results";
@@ -39,8 +39,6 @@ pub struct ResultsConfig {
     pub batch: usize,
     /// Episodes remembered per partition.
     pub ledger_capacity: usize,
-    /// Decodes [`Value::Bytes`]; without it, bytes go to the dead topic.
-    pub decode: Option<DecodeFinding>,
     /// Wall clock for `emitted_at`, µs.
     pub clock: fn() -> Micros,
 }
@@ -58,7 +56,6 @@ impl ResultsConfig {
             group: GROUP.to_owned(),
             batch: 1024,
             ledger_capacity: DEFAULT_LEDGER_CAPACITY,
-            decode: None,
             clock: wall_clock,
         }
     }
@@ -155,12 +152,15 @@ impl ResultsService {
             step.read += deliveries.len();
             for delivery in deliveries.drain(..) {
                 counters.read += 1;
-                let Ok(finding) = wire::finding(&delivery.value, self.config.decode) else {
-                    counters.dead += 1;
-                    if let Some(topic) = &self.config.dead {
-                        batch.messages.push(dead_message(topic, dead_partitions, delivery));
+                let finding = match wire::finding(delivery.value) {
+                    Ok(finding) => finding,
+                    Err(value) => {
+                        counters.dead += 1;
+                        if let Some(topic) = &self.config.dead {
+                            batch.messages.push(dead_message(topic, dead_partitions, delivery.key, value));
+                        }
+                        continue;
                     }
-                    continue;
                 };
                 match task.ledger.judge(&finding) {
                     Decision::Repeated => counters.repeated += 1,
@@ -195,13 +195,8 @@ fn worded(mut finding: Finding, revision: u32, now: Micros) -> Anomaly {
     finding
 }
 
-fn dead_message(topic: &str, partitions: u32, delivery: Delivery) -> Message {
-    Message {
-        topic: topic.to_owned(),
-        partition: partition_of(&delivery.key, partitions),
-        key: delivery.key,
-        value: delivery.value,
-    }
+fn dead_message(topic: &str, partitions: u32, key: String, value: Value) -> Message {
+    Message { topic: topic.to_owned(), partition: partition_of(&key, partitions), key, value }
 }
 
 fn append_state(batch: &mut Batch, config: &ResultsConfig, task: &mut Task) {

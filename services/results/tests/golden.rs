@@ -64,7 +64,7 @@ fn facts() -> RunFacts {
         judged: vec![("port_scan".to_owned(), 16), ("traffic_spike".to_owned(), 0)],
         cannot_judge: vec![
             CannotJudge { detector: "traffic_spike".to_owned(), reason: "warm_up".to_owned(), count: 16 },
-            ("incomplete_handshakes".to_owned(), "too_few".to_owned(), 1).into(),
+            ("incomplete_handshakes".to_owned(), "sources with too few attempts for a share".to_owned(), 7).into(),
         ],
     }
 }

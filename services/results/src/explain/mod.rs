@@ -57,22 +57,19 @@ fn port_scan(finding: &Finding) -> String {
         "" => String::new(),
         variant => format!(" with {} probes", who::technique(variant)),
     };
-    let attempts = extra(finding, &["attempts", "refused", "unanswered"]);
-    format!(
-        "{} tried {} of {}{technique}{attempts}",
-        source(finding),
-        observed(finding),
-        who::target_or(finding, "several hosts")
-    )
+    let outcomes = extra(finding, &["attempts", "refused", "unanswered", "half_open", "completed"]);
+    let target = who::target_or(finding, "several hosts");
+    format!("{} tried {} of {target}{technique}{outcomes}", source(finding), observed(finding))
 }
 
 fn host_sweep(finding: &Finding) -> String {
-    let means = match who::means(finding) {
-        Some(means) => format!(" over {means}"),
-        None => String::new(),
+    let means = match (who::means(finding), who::evidence_port(finding)) {
+        (Some(means), Some(port)) => format!(" over {means} port {port}"),
+        (Some(means), None) => format!(" over {means}"),
+        (None, _) => String::new(),
     };
-    let attempts = extra(finding, &["attempts", "refused", "unanswered"]);
-    format!("{} went through {}{means}{attempts}", source(finding), observed(finding))
+    let outcomes = extra(finding, &["attempts", "failed", "completed"]);
+    format!("{} went through {}{means}{outcomes}", source(finding), observed(finding))
 }
 
 fn incomplete_handshakes(finding: &Finding) -> String {
@@ -80,24 +77,19 @@ fn incomplete_handshakes(finding: &Finding) -> String {
         Some(target) => format!(" with {}", party(target)),
         None => String::new(),
     };
-    let attempts = extra(finding, &["attempts", "completed"]);
-    format!(
-        "Of the TCP handshakes that {} began{toward}, {} stayed incomplete{attempts}",
-        source(finding),
-        observed(finding)
-    )
+    let outcomes = extra(finding, &["attempts", "refused", "unanswered", "half_open", "completed", "failed_targets"]);
+    let share = observed(finding);
+    format!("Of the TCP handshakes that {} began{toward}, {share} stayed incomplete{outcomes}", source(finding))
 }
 
 fn syn_flood(finding: &Finding) -> String {
     let senders = match feature(finding, "distinct_sources") {
-        Some(sources) => format!(" from about {}", count_of(sources.value.max(0.0) as u64, "source")),
+        Some(sources) => format!(", from about {}", count_of(sources.value.max(0.0) as u64, "source")),
         None => String::new(),
     };
-    format!(
-        "{} was asked for TCP connections that were never completed: {} (SYN minus completed handshakes){senders}",
-        who::target_or(finding, "A host"),
-        observed(finding)
-    )
+    let counts = extra(finding, &["syn", "completed", "half_open"]);
+    let target = who::target_or(finding, "A host");
+    format!("{target} was asked for TCP connections that were never completed: {}{counts}{senders},", observed(finding))
 }
 
 fn traffic_spike(finding: &Finding) -> String {
@@ -106,12 +98,9 @@ fn traffic_spike(finding: &Finding) -> String {
         _ => who::target_or(finding, &text::printable(&finding.scope.key)),
     };
     let normal = match (finding.baseline.mean, finding.baseline.spread) {
-        (Some(mean), Some(spread)) => format!(
-            ", where {} ± {} is normal ({} learnt)",
-            quantity(mean, &finding.unit),
-            quantity(spread, &finding.unit),
-            count_of(finding.baseline.n, "sample")
-        ),
+        (Some(mean), Some(spread)) => {
+            format!(", where {} ± {} is normal,", quantity(mean, &finding.unit), quantity(spread, &finding.unit))
+        }
         _ => String::new(),
     };
     format!("Traffic of {whose} reached {}{normal}", observed(finding))
@@ -142,19 +131,27 @@ fn feature<'a>(finding: &'a Finding, name: &str) -> Option<&'a Contribution> {
     finding.contributions.iter().find(|contribution| contribution.feature == name)
 }
 
-/// ` (1,003 attempts, 998 of them refused)`: the named features that the finding has and that are not its metric.
+/// ` (1,003 attempts, 998 refused)`: the named features that the finding has, that are not zero and not its metric.
 fn extra(finding: &Finding, names: &[&str]) -> String {
     let parts: Vec<String> = names
         .iter()
         .filter(|name| **name != finding.metric)
         .filter_map(|name| feature(finding, name))
-        .map(|feature| match feature.feature.as_str() {
-            "attempts" => count_of(feature.value.max(0.0) as u64, "attempt"),
-            name if feature.unit == "attempts" => format!("{} {}", number(feature.value), who::words(name)),
-            name => format!("{}: {}", who::words(name), quantity(feature.value, &feature.unit)),
-        })
+        .filter(|feature| feature.value != 0.0)
+        .map(outcome)
         .collect();
     if parts.is_empty() { String::new() } else { format!(" ({})", parts.join(", ")) }
+}
+
+/// `998 refused`, `37,623 SYN packets`, `failed targets: 12 hosts`.
+fn outcome(feature: &Contribution) -> String {
+    match (feature.feature.as_str(), feature.unit.as_str()) {
+        ("attempts", _) => count_of(feature.value.max(0.0) as u64, "attempt"),
+        ("syn", _) => count_of(feature.value.max(0.0) as u64, "SYN packet"),
+        (name, "attempts") => format!("{} {}", number(feature.value), who::words(name)),
+        (name, "handshakes") => format!("{} {}", quantity(feature.value, &feature.unit), who::words(name)),
+        (name, unit) => format!("{}: {}", who::words(name), quantity(feature.value, unit)),
+    }
 }
 
 fn how_sure(finding: &Finding) -> String {
@@ -163,7 +160,13 @@ fn how_sure(finding: &Finding) -> String {
         confidence if confidence >= 0.5 => "medium",
         _ => "low",
     };
-    let mut reasons = vec![format!("{} as evidence", count_of(finding.evidence.n_flows, "flow"))];
+    let mut reasons = Vec::new();
+    if finding.evidence.n_flows > 0 {
+        reasons.push(format!("{} as evidence", count_of(finding.evidence.n_flows, "flow")));
+    }
+    if finding.baseline.n > 0 {
+        reasons.push(format!("normal learnt from {}", count_of(finding.baseline.n, "sample")));
+    }
     reasons.extend(vantage(finding));
     let lost: u64 = finding.evidence.sensors.iter().map(|sensor| sensor.loss).sum();
     if lost > 0 {

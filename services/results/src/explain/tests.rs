@@ -21,21 +21,18 @@ fn each_template_names_who_what_and_the_numbers() {
                 "UTC",
             ],
         ),
-        (sample::host_sweep(), &["192.0.2.7 went through 254 hosts over ARP", "is 30 hosts"]),
+        (sample::host_sweep(), &["192.0.2.7 went through 254 hosts over ARP (250 failed, 4 completed)", "is 30 hosts"]),
         (sample::incomplete_handshakes(), &["192.0.2.7 began", "45 % stayed incomplete", "110 completed", "is 10 %"]),
         (
             sample::syn_flood(),
             &[
                 "[2001:db8::80]:443 was asked",
-                "never completed: 37,623 packets",
+                "never completed: 627 SYN/s (37,623 SYN packets)",
                 "about 37,500 sources",
-                "is 1,000 packets",
+                "is 50 SYN/s",
             ],
         ),
-        (
-            sample::traffic_spike(),
-            &["site local reached 48.2 Mbit/s", "2.5 Mbit/s ± 2.2 Mbit/s", "412 samples", "is 9.1 Mbit/s"],
-        ),
+        (sample::traffic_spike(), &["site local reached 48.2 MB/s", "2.5 MB/s ± 2.2 MB/s", "is 9.1 MB/s"]),
     ];
     for (finding, parts) in cases {
         let what = explain(&finding).what;
@@ -46,13 +43,21 @@ fn each_template_names_who_what_and_the_numbers() {
 }
 
 #[test]
+fn a_sweep_names_the_port_that_its_evidence_shares() {
+    let mut finding = sample::host_sweep();
+    finding.variant = "tcp".to_owned();
+    finding.evidence = sample::port_scan().evidence;
+    assert!(explain(&finding).what.starts_with("192.0.2.7 went through 254 hosts over TCP port 22 (250 failed"));
+}
+
+#[test]
 fn an_unknown_reason_is_still_worded() {
     let mut finding = sample::port_scan();
     finding.reason = "something_new".to_owned();
     finding.detector = "something_new".to_owned();
     let what = explain(&finding).what;
     assert!(what.starts_with(
-        "The detector something new fired for 192.0.2.7 toward 198.51.100.9: distinct ports was 1,000 ports"
+        "The detector something new fired for 192.0.2.7 toward 198.51.100.9: failed ports was 1,000 ports"
     ));
 }
 

@@ -20,13 +20,14 @@ pub fn party(party: &Party) -> String {
     }
 }
 
-/// The source of a finding, or `many sources` where there is none to name, or `all hosts` of a site.
+/// The source of a finding; where there is none to name, how many it were as far as the detector tells.
 #[must_use]
 pub fn source(finding: &Finding) -> String {
-    match (&finding.source, &finding.target) {
+    match (&finding.source, finding.variant.as_str()) {
         (Some(source), _) => party(source),
-        (None, Some(_)) => "many sources".to_owned(),
-        (None, None) => "all hosts".to_owned(),
+        (None, "many_sources") => "many sources".to_owned(),
+        (None, "few_sources") => "few sources".to_owned(),
+        (None, _) => "all sources".to_owned(),
     }
 }
 
@@ -74,6 +75,13 @@ pub(super) fn means(finding: &Finding) -> Option<String> {
         "tcp" | "syn" | "connect" => Some("TCP".to_owned()),
         other => Some(technique(other)),
     }
+}
+
+/// The responder's port that all evidence flows share, if they do: what a sweep asked for.
+pub(super) fn evidence_port(finding: &Finding) -> Option<u16> {
+    let mut ports = finding.evidence.flows.iter().map(|flow| flow.dst.rsplit_once(':')?.1.parse::<u16>().ok());
+    let first = ports.next()?.filter(|port| *port != 0)?;
+    ports.all(|port| port == Some(first)).then_some(first)
 }
 
 /// Why a verdict is less than exact, in words.

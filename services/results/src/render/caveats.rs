@@ -7,7 +7,8 @@ use crate::facts::{CannotJudge, RunFacts};
 use crate::format::{count, count_of};
 use crate::text;
 
-/// Lines like `traffic_spike: 12 times, because its baseline is still warming up`, sorted; equal ones added up.
+/// Lines like `port_scan: 12 flows whose direction nothing proves`, sorted; equal ones added up. A reason is what was
+/// counted, in words, or a key.
 pub(super) fn cannot_judge(facts: &[CannotJudge]) -> Vec<String> {
     let mut sums: BTreeMap<(&str, &str), u64> = BTreeMap::new();
     for fact in facts {
@@ -16,7 +17,11 @@ pub(super) fn cannot_judge(facts: &[CannotJudge]) -> Vec<String> {
     }
     sums.into_iter()
         .map(|((detector, reason), times)| {
-            format!("{}: {}, because {}", text::printable(detector), count_of(times, "time"), because(reason))
+            let detector = text::printable(detector);
+            if reason.contains(' ') {
+                return format!("{detector}: {} {}", count(times), text::printable_line(reason));
+            }
+            format!("{detector}: {}, because {}", count_of(times, "time"), because(reason))
         })
         .collect()
 }

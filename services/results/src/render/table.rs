@@ -9,7 +9,7 @@ use super::layout::{bold, coloured, cut, fit, width, wrap};
 use crate::episodes::{Episode, Episodes};
 use crate::explain::{self, explain};
 use crate::facts::RunFacts;
-use crate::format::{count, count_of, duration, percent, quantity, utc};
+use crate::format::{clock, count, count_of, duration, percent, quantity, utc};
 use crate::text;
 
 /// Width where there is no terminal to ask, columns.
@@ -74,13 +74,13 @@ pub fn render_table(episodes: &Episodes, facts: &RunFacts, options: &TableOption
     out
 }
 
-/// One revision as one line, for verdicts shown as they come.
+/// One revision as one line, for verdicts shown as they come. Its time is the clock's only: lines come in order.
 #[must_use]
 pub fn verdict_line(anomaly: &Anomaly, options: &TableOptions) -> String {
     let severity = coloured(&fit(anomaly.severity.name(), SEVERITY_COLUMNS), anomaly.severity, options.colour);
     let rest = format!(
-        "{}{GAP}{}{GAP}{}: {}, {}, threshold {}, {} sure",
-        utc(anomaly.window.end),
+        "{} UTC{GAP}{}{GAP}{}: {}, {} (threshold {}), {} sure",
+        clock(anomaly.window.end),
         fit(anomaly.state.name(), 7),
         what(anomaly),
         who(anomaly),
@@ -122,7 +122,7 @@ fn what(anomaly: &Anomaly) -> String {
     let detector = text::printable(&anomaly.detector);
     match anomaly.variant.as_str() {
         "" => detector,
-        variant => format!("{detector} ({})", text::printable(variant)),
+        variant => format!("{detector} ({})", explain::words(variant)),
     }
 }
 

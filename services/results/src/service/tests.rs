@@ -155,16 +155,16 @@ fn what_is_no_finding_is_put_aside_and_the_rest_goes_on() {
 }
 
 #[test]
-fn bytes_are_decoded_through_the_seam() {
-    fn decode(bytes: &[u8]) -> Result<Finding, String> {
-        serde_json::from_slice(bytes).map_err(|error| error.to_string())
-    }
+fn an_encoded_finding_means_the_same() {
     let mut bus = bus_with(&[], 1);
-    let bytes = serde_json::to_vec(&sample::syn_flood()).unwrap();
+    let mut bytes = Vec::new();
+    weir_schemas::codec::encode_finding(&sample::syn_flood(), &mut bytes);
     let encoded = Message { value: Value::Bytes(bytes), ..message(0, &sample::syn_flood()) };
     bus.append(Batch { messages: vec![encoded], offsets: Vec::new() }).unwrap();
-    let mut service = ResultsService::restore(ResultsConfig { decode: Some(decode), ..config() }, &mut bus).unwrap();
-    assert_eq!(service.step(&mut bus).unwrap().published[0].detector, "syn_flood");
+    let mut service = ResultsService::restore(config(), &mut bus).unwrap();
+    let decoded = service.step(&mut bus).unwrap().published.remove(0);
+    let direct = worded(sample::syn_flood(), 1, 42);
+    assert_eq!(decoded, direct);
 }
 
 #[test]
@@ -208,6 +208,22 @@ fn too_few_state_partitions_are_refused() {
     assert!(matches!(error, ResultsError::TooFewStatePartitions { have: 3, need: 4, .. }), "{error}");
 }
 
+#[test]
+fn state_of_another_version_is_refused_by_name() {
+    let mut bus = bus_with(&[(0, sample::port_scan())], 1);
+    run_to_end(&mut ResultsService::restore(config(), &mut bus).unwrap(), &mut bus).unwrap();
+    let foreign = weir_schemas::StateEntry { v: 99, epoch: 2, table: "head".to_owned(), slot: 0, body: vec![1] };
+    let message = Message {
+        topic: "weir.state.results.v1".to_owned(),
+        partition: 0,
+        key: foreign.key(),
+        value: Value::State(Box::new(foreign)),
+    };
+    bus.append(Batch { messages: vec![message], offsets: Vec::new() }).unwrap();
+    let error = ResultsService::restore(config(), &mut bus).unwrap_err().to_string();
+    assert!(error.starts_with("state entry head/0 of weir.state.results.v1/0 is not one"), "{error}");
+}
+
 /// Episodes spread over partitions (an id always in the same one), with growth, closings, duplicates and replays.
 fn arbitrary_findings() -> impl Strategy<Value = Vec<(u32, Finding)>> {
     let one = (0_u32..6, 1_u32..5, 0_u8..3, prop::bool::weighted(0.15), 0_i64..200);
@@ -229,6 +245,9 @@ fn arbitrary_findings() -> impl Strategy<Value = Vec<(u32, Finding)>> {
 }
 
 proptest! {
+    // Each case fails at every call in turn, so few cases are many runs.
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
     #[test]
     fn revisions_run_without_a_gap_and_nothing_is_repeated(findings in arbitrary_findings(), batch in 1_usize..8) {
         // Without expiry in play: 200 h of event time would let an id begin anew.

@@ -59,12 +59,16 @@ impl<K: Ord + Hash + Clone, V: Default + Weigh> Top<K, V> {
     }
 
     fn keep_heavier_half(&mut self) {
-        let mut all: Vec<(K, V)> = self.entries.drain().collect();
-        all.sort_unstable_by(|a, b| b.1.weight().cmp(&a.1.weight()).then_with(|| a.0.cmp(&b.0)));
         let kept = self.capacity / 2;
-        self.may_lack = self.may_lack.saturating_add(all.get(kept).map_or(0, |(_, value)| value.weight()));
-        self.forgotten += all.len().saturating_sub(kept) as u64;
-        all.truncate(kept);
+        let mut all: Vec<(K, V)> = self.entries.drain().collect();
+        if kept < all.len() {
+            // The order is total (keys differ), so which half is kept does not depend on hash order.
+            let (_, cut, _) =
+                all.select_nth_unstable_by(kept, |a, b| b.1.weight().cmp(&a.1.weight()).then_with(|| a.0.cmp(&b.0)));
+            self.may_lack = self.may_lack.saturating_add(cut.1.weight());
+            self.forgotten += (all.len() - kept) as u64;
+            all.truncate(kept);
+        }
         self.entries.extend(all);
     }
 }

@@ -91,7 +91,7 @@ fn base(detector: &str) -> Finding {
         discriminator: "tcp".to_owned(),
         episode_start: NOON,
         window: Window { start: NOON - 50 * SECOND_US, end: NOON + 10 * SECOND_US },
-        metric: "distinct_ports".to_owned(),
+        metric: "failed_ports".to_owned(),
         unit: "ports".to_owned(),
         observed: 1000.0,
         threshold: 20.0,
@@ -145,7 +145,9 @@ pub fn port_scan() -> Finding {
         contributions: vec![
             contribution("attempts", 1003.0, "attempts", Some(100.0)),
             contribution("refused", 998.0, "attempts", None),
-            contribution("distinct_ports", 1000.0, "ports", Some(20.0)),
+            contribution("unanswered", 0.0, "attempts", None),
+            contribution("half_open", 5.0, "attempts", None),
+            contribution("failed_ports", 1000.0, "ports", Some(20.0)),
         ],
         ..base("port_scan")
     }
@@ -155,7 +157,7 @@ pub fn port_scan() -> Finding {
 #[must_use]
 pub fn host_sweep() -> Finding {
     Finding {
-        metric: "distinct_targets".to_owned(),
+        metric: "failed_targets".to_owned(),
         unit: "hosts".to_owned(),
         observed: 254.0,
         threshold: 30.0,
@@ -164,6 +166,11 @@ pub fn host_sweep() -> Finding {
         variant: "arp".to_owned(),
         discriminator: "arp".to_owned(),
         technique: Technique { attack_version: "19.1".to_owned(), ids: vec!["T1018".to_owned()] },
+        evidence: Evidence { flows: Vec::new(), ..base("host_sweep").evidence },
+        contributions: vec![
+            contribution("failed", 250.0, "attempts", None),
+            contribution("completed", 4.0, "attempts", None),
+        ],
         ..base("host_sweep")
     }
 }
@@ -198,15 +205,20 @@ pub fn syn_flood() -> Finding {
         scope: Scope { kind: ScopeKind::Target, key: "2001:db8::80".to_owned() },
         source: None,
         target: Some(Party { ip: Some("2001:db8::80".to_owned()), name: None, port: Some(443) }),
-        metric: "syn_minus_completed".to_owned(),
-        unit: "packets".to_owned(),
-        observed: 37_623.0,
-        threshold: 1000.0,
-        counterfactual: 1000.0,
-        deviation: 37.623,
+        metric: "incomplete_syn_rate".to_owned(),
+        unit: "SYN/s".to_owned(),
+        observed: 627.05,
+        threshold: 50.0,
+        counterfactual: 50.0,
+        deviation: 12.541,
+        variant: "many_sources".to_owned(),
         severity: Severity::Critical,
         discriminator: "443".to_owned(),
-        contributions: vec![contribution("distinct_sources", 37_500.0, "hosts", None)],
+        contributions: vec![
+            contribution("syn", 37_623.0, "packets", Some(100.0)),
+            contribution("completed", 0.0, "handshakes", None),
+            contribution("distinct_sources", 37_500.0, "hosts", None),
+        ],
         technique: Technique { attack_version: "19.1".to_owned(), ids: vec!["T1498.001".to_owned()] },
         ..base("syn_flood")
     }
@@ -218,11 +230,12 @@ pub fn traffic_spike() -> Finding {
     Finding {
         scope: Scope { kind: ScopeKind::Site, key: "local".to_owned() },
         source: None,
-        metric: "traffic".to_owned(),
-        unit: "bit/s".to_owned(),
+        metric: "byte_rate".to_owned(),
+        unit: "bytes/s".to_owned(),
         observed: 48_200_000.0,
         threshold: 9_100_000.0,
         counterfactual: 9_100_000.0,
+        evidence: Evidence { flows: Vec::new(), n_flows: 0, ..base("traffic_spike").evidence },
         deviation: 16.2,
         discriminator: String::new(),
         baseline: Baseline {

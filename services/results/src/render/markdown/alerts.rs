@@ -36,7 +36,7 @@ pub(super) fn alerts(out: &mut String, episodes: &Episodes) {
 fn what(episode: &Episode) -> String {
     match episode.last.variant.as_str() {
         "" => markdown(&episode.last.detector),
-        variant => format!("{} ({})", markdown(&episode.last.detector), markdown(variant)),
+        variant => format!("{} ({})", markdown(&episode.last.detector), markdown(&explain::words(variant))),
     }
 }
 
