@@ -1,1 +1,131 @@
-//! placeholder
+//! The detector service: the engine's two stages between the bus's topics.
+//!
+//! The same loop runs over every bus: read, apply, and append outputs, state and offsets as one atomic batch. What a crash
+//! leaves behind is the last such batch, and a restart goes on from there.
+#![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod error;
+mod restore;
+mod stage;
+mod task;
+
+use std::sync::Arc;
+
+use weir_bus::Bus;
+use weir_bus::topic::Topics;
+use weir_engine::baseline::ExportedBaseline;
+use weir_engine::{Counters, EngineConfig, Profile, SiteTask, SourceTask};
+
+pub use error::DetectorError;
+use stage::{Stage, StageTopics};
+
+/// Consumer group of the source stage.
+pub const SOURCE_GROUP: &str = "weir-detector-source";
+/// Consumer group of the site stage.
+pub const SITE_GROUP: &str = "weir-detector-site";
+
+/// Where a group without a commit begins (`detector.start`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// At the log's first record.
+    Earliest,
+    /// At its end.
+    Latest,
+}
+
+/// Settings of the service.
+#[derive(Clone, Debug)]
+pub struct DetectorConfig {
+    /// Topic names.
+    pub topics: Topics,
+    /// Thresholds.
+    pub profile: Arc<Profile>,
+    /// The engine's settings.
+    pub engine: EngineConfig,
+    /// Records read per partition and step.
+    pub batch: usize,
+    /// Where a group without a commit begins.
+    pub start: Start,
+    /// Write state slots. A run that ends with its process has nothing to restore and leaves them out.
+    pub keep_state: bool,
+}
+
+impl DetectorConfig {
+    /// The defaults, with these topics and thresholds.
+    #[must_use]
+    pub fn new(topics: Topics, profile: Arc<Profile>) -> Self {
+        Self {
+            topics,
+            profile,
+            engine: EngineConfig::default(),
+            batch: 4_096,
+            start: Start::Earliest,
+            keep_state: true,
+        }
+    }
+}
+
+/// Both stages, over every partition of their topics.
+pub struct DetectorService {
+    source: Stage<SourceTask>,
+    site: Stage<SiteTask>,
+}
+
+impl DetectorService {
+    /// A service restored from what its groups have committed.
+    pub fn restore<B: Bus + ?Sized>(config: &DetectorConfig, bus: &mut B) -> Result<Self, DetectorError> {
+        let topics = &config.topics;
+        let source_topics = StageTopics {
+            group: SOURCE_GROUP,
+            input: topics.flows(),
+            state: topics.state_source(),
+            partials: topics.partials(),
+            findings: topics.findings(),
+            dead: topics.dead(),
+        };
+        let site_topics = StageTopics {
+            group: SITE_GROUP,
+            input: topics.partials(),
+            state: topics.state_site(),
+            partials: topics.partials(),
+            findings: topics.findings(),
+            dead: topics.dead(),
+        };
+        Ok(Self {
+            source: Stage::restore(config, source_topics, bus)?,
+            site: Stage::restore(config, site_topics, bus)?,
+        })
+    }
+
+    /// Reads and judges what there is, at most a batch per partition; returns how many records that were. 0 means that both
+    /// stages have reached the end of their topics and committed.
+    pub fn step<B: Bus + ?Sized>(&mut self, bus: &mut B) -> Result<usize, DetectorError> {
+        Ok(self.source.step(bus)? + self.site.step(bus)?)
+    }
+
+    /// Counters of the source stage, all partitions.
+    #[must_use]
+    pub fn source_counters(&self) -> Counters {
+        self.source.counters()
+    }
+
+    /// Counters of the site stage, all partitions.
+    #[must_use]
+    pub fn site_counters(&self) -> Counters {
+        self.site.counters()
+    }
+
+    /// The learnt baselines, in key order.
+    #[must_use]
+    pub fn export_baselines(&self) -> Vec<ExportedBaseline> {
+        let mut rows: Vec<ExportedBaseline> = self.site.tasks().flat_map(SiteTask::export_baselines).collect();
+        rows.sort_by(|left, right| (&left.scope, &left.key).cmp(&(&right.scope, &right.key)));
+        rows
+    }
+
+    /// Gives each row to the site task that will judge its key; returns how many rows have an unknown scope.
+    pub fn import_baselines(&mut self, rows: &[ExportedBaseline]) -> usize {
+        self.site.import(rows)
+    }
+}

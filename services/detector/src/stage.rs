@@ -1,0 +1,169 @@
+//! One stage over all partitions of its input: read, apply, commit.
+
+use weir_bus::partition::partition_of;
+use weir_bus::{Batch, Bus, Delivery, GroupOffset, Message, Value};
+use weir_engine::baseline::ExportedBaseline;
+use weir_engine::pane::partial_key;
+use weir_engine::{Checkpoint, Counters, SiteTask};
+use weir_schemas::{Partial, PartialBody};
+
+use crate::restore::restore_task;
+use crate::task::{Taken, Task};
+use crate::{DetectorConfig, DetectorError};
+
+/// Records after which a commit is due even without outputs, so that a restart replays little.
+const COMMIT_RECORDS: usize = 65_536;
+
+/// Topics and group of a stage.
+pub(crate) struct StageTopics {
+    pub(crate) group: &'static str,
+    pub(crate) input: String,
+    pub(crate) state: String,
+    pub(crate) partials: String,
+    pub(crate) findings: String,
+    pub(crate) dead: String,
+}
+
+struct Owned<T> {
+    partition: u32,
+    task: T,
+    uncommitted: usize,
+    dead: Vec<Message>,
+}
+
+pub(crate) struct Stage<T> {
+    topics: StageTopics,
+    batch: usize,
+    keep_state: bool,
+    tasks: Vec<Owned<T>>,
+    deliveries: Vec<Delivery>,
+}
+
+impl<T: Task> Stage<T> {
+    pub(crate) fn restore<B: Bus + ?Sized>(
+        config: &DetectorConfig,
+        topics: StageTopics,
+        bus: &mut B,
+    ) -> Result<Self, DetectorError> {
+        let mut tasks = Vec::new();
+        for partition in 0..bus.partition_count(&topics.input)? {
+            let task = restore_task(config, &topics, partition, bus)?;
+            tasks.push(Owned { partition, task, uncommitted: 0, dead: Vec::new() });
+        }
+        let (batch, keep_state) = (config.batch, config.keep_state);
+        Ok(Self { topics, batch, keep_state, tasks, deliveries: Vec::new() })
+    }
+
+    pub(crate) fn step<B: Bus + ?Sized>(&mut self, bus: &mut B) -> Result<usize, DetectorError> {
+        let mut read = 0;
+        for owned in &mut self.tasks {
+            self.deliveries.clear();
+            bus.read(&self.topics.input, owned.partition, owned.task.position(), self.batch, &mut self.deliveries)?;
+            read += self.deliveries.len();
+            for delivery in self.deliveries.drain(..) {
+                if let Taken::Dead(reason) = owned.task.take(&delivery) {
+                    owned.dead.push(dead_letter(&self.topics, owned.partition, delivery, reason));
+                }
+                owned.uncommitted += 1;
+                if owned.task.outbox().urgent {
+                    commit(&self.topics, self.keep_state, owned, bus)?;
+                }
+            }
+            let is_due = !owned.task.outbox().is_empty() || owned.uncommitted >= COMMIT_RECORDS;
+            if is_due {
+                commit(&self.topics, self.keep_state, owned, bus)?;
+            }
+        }
+        if read == 0 {
+            for owned in self.tasks.iter_mut().filter(|owned| owned.uncommitted > 0) {
+                commit(&self.topics, self.keep_state, owned, bus)?;
+            }
+        }
+        Ok(read)
+    }
+
+    pub(crate) fn counters(&self) -> Counters {
+        let mut sum = Counters::default();
+        for owned in &self.tasks {
+            sum.add(owned.task.counters());
+        }
+        sum
+    }
+
+    pub(crate) fn tasks(&self) -> impl Iterator<Item = &T> {
+        self.tasks.iter().map(|owned| &owned.task)
+    }
+}
+
+impl Stage<SiteTask> {
+    pub(crate) fn import(&mut self, rows: &[ExportedBaseline]) -> usize {
+        let count = self.tasks.len() as u32;
+        let mut unknown = 0;
+        for owned in &mut self.tasks {
+            let of_partition = |row: &&ExportedBaseline| partition_of(&row.key, count) == owned.partition;
+            let mine: Vec<ExportedBaseline> = rows.iter().filter(of_partition).cloned().collect();
+            unknown += owned.task.import_baselines(&mine);
+        }
+        unknown
+    }
+}
+
+/// Appends a task's outputs, state and offset as one batch. A task that still refills panes has nothing to commit yet.
+fn commit<T: Task, B: Bus + ?Sized>(
+    topics: &StageTopics,
+    keep_state: bool,
+    owned: &mut Owned<T>,
+    bus: &mut B,
+) -> Result<(), DetectorError> {
+    if owned.task.is_replaying() {
+        return Ok(());
+    }
+    let state_end = if keep_state { bus.offsets(&topics.state, owned.partition)?.1 } else { 0 };
+    let partials_count = bus.partition_count(&topics.partials)?;
+    let findings_count = bus.partition_count(&topics.findings)?;
+    let Checkpoint { offset, metadata, state, outbox } = owned.task.checkpoint(state_end);
+    let mut messages = std::mem::take(&mut owned.dead);
+    for partial in outbox.partials {
+        send_partial(partial, &topics.partials, partials_count, &mut messages);
+    }
+    for finding in outbox.findings {
+        let key = finding.scope.key.clone();
+        let partition = partition_of(&key, findings_count);
+        let value = Value::Finding(Box::new(finding));
+        messages.push(Message { topic: topics.findings.clone(), partition, key, value });
+    }
+    if keep_state {
+        messages.extend(state.into_iter().map(|entry| Message {
+            topic: topics.state.clone(),
+            partition: owned.partition,
+            key: entry.key(),
+            value: Value::State(Box::new(entry)),
+        }));
+    }
+    let (group, topic, partition) = (topics.group.to_owned(), topics.input.clone(), owned.partition);
+    bus.append(Batch { messages, offsets: vec![GroupOffset { group, topic, partition, offset, metadata }] })?;
+    owned.uncommitted = 0;
+    Ok(())
+}
+
+/// A marker goes to every partition, counts to the partition of their key.
+fn send_partial(partial: Partial, topic: &str, partition_count: u32, messages: &mut Vec<Message>) {
+    let mut send = |partition: u32, key: String, partial: Partial| {
+        let value = Value::Partial(Box::new(partial));
+        messages.push(Message { topic: topic.to_owned(), partition, key, value });
+    };
+    if matches!(partial.body, PartialBody::Marker { .. }) {
+        for partition in 0..partition_count {
+            send(partition, partial.partition.to_string(), partial.clone());
+        }
+        return;
+    }
+    let key = partial_key(&partial.body);
+    send(partition_of(&key, partition_count), key, partial);
+}
+
+/// The record as it was, with where it stood and why it was set aside, for `weir.dead.v1`.
+fn dead_letter(topics: &StageTopics, partition: u32, delivery: Delivery, reason: &'static str) -> Message {
+    let key = format!("{}/{partition}/{}: {reason}", topics.input, delivery.offset);
+    Message { topic: topics.dead.clone(), partition: 0, key, value: delivery.value }
+}

@@ -1,0 +1,207 @@
+//! How many different things: exact while few, a HyperLogLog beyond; a function of the set alone, so that merging in any
+//! order gives the same state.
+//!
+//! Up to [`EXACT_LIMIT`] hashes are kept as they are. Beyond, 2^8 registers (Flajolet et al., "HyperLogLog", 2007, with its
+//! linear counting for small counts): standard error 1.04/√256 = 6.5 %. Thresholds lie below the exact limit, so that a
+//! verdict never hangs on an estimate.
+
+use serde::{Deserialize, Serialize};
+use weir_schemas::partial::DistinctSet;
+
+/// Counts up to this are exact.
+pub const EXACT_LIMIT: usize = 64;
+
+const REGISTER_BITS: u32 = 8;
+const REGISTERS: usize = 1 << REGISTER_BITS;
+
+/// The relative standard error of a count beyond [`EXACT_LIMIT`].
+pub const STANDARD_ERROR: f64 = 0.065;
+
+/// A set of 64-bit hashes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Distinct(DistinctSet);
+
+impl Default for Distinct {
+    fn default() -> Self {
+        Self(DistinctSet::Exact(Vec::new()))
+    }
+}
+
+impl Distinct {
+    /// Adds a hash; true iff the exact set grew.
+    pub fn insert(&mut self, hash: u64) -> bool {
+        match &mut self.0 {
+            DistinctSet::Exact(hashes) => {
+                let Err(place) = hashes.binary_search(&hash) else { return false };
+                if hashes.len() < EXACT_LIMIT {
+                    hashes.insert(place, hash);
+                    return true;
+                }
+                let mut registers = registers_of(hashes);
+                set_register(&mut registers, hash);
+                self.0 = DistinctSet::Registers(registers);
+                false
+            }
+            DistinctSet::Registers(registers) => {
+                set_register(registers, hash);
+                false
+            }
+        }
+    }
+
+    /// Adds another set.
+    pub fn merge(&mut self, other: &Self) {
+        match (&mut self.0, &other.0) {
+            (_, DistinctSet::Exact(hashes)) => {
+                for hash in hashes {
+                    self.insert(*hash);
+                }
+            }
+            (DistinctSet::Registers(mine), DistinctSet::Registers(theirs)) => merge_registers(mine, theirs),
+            (DistinctSet::Exact(hashes), DistinctSet::Registers(theirs)) => {
+                let mut registers = registers_of(hashes);
+                merge_registers(&mut registers, theirs);
+                self.0 = DistinctSet::Registers(registers);
+            }
+        }
+    }
+
+    /// The count: exact up to [`EXACT_LIMIT`], else an estimate, never below the limit.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        match &self.0 {
+            DistinctSet::Exact(hashes) => hashes.len() as u64,
+            DistinctSet::Registers(registers) => estimate(registers).max(EXACT_LIMIT as u64 + 1),
+        }
+    }
+
+    /// Whether [`Self::count`] is exact.
+    #[must_use]
+    pub fn is_exact(&self) -> bool {
+        matches!(self.0, DistinctSet::Exact(_))
+    }
+
+    /// Whether nothing was added.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        matches!(&self.0, DistinctSet::Exact(hashes) if hashes.is_empty())
+    }
+
+    /// The set as it travels in a partial.
+    #[must_use]
+    pub fn to_wire(&self) -> DistinctSet {
+        self.0.clone()
+    }
+
+    /// The set from a partial; malformed ones (unsorted, wrong size) are rebuilt as far as they hold.
+    #[must_use]
+    pub fn from_wire(set: &DistinctSet) -> Self {
+        match set {
+            DistinctSet::Exact(hashes) => {
+                let mut distinct = Self::default();
+                for hash in hashes {
+                    distinct.insert(*hash);
+                }
+                distinct
+            }
+            DistinctSet::Registers(registers) => {
+                let mut fixed = vec![0; REGISTERS];
+                for (mine, theirs) in fixed.iter_mut().zip(registers) {
+                    *mine = (*theirs).min(64);
+                }
+                Self(DistinctSet::Registers(fixed))
+            }
+        }
+    }
+
+    /// Greatest heap use of one set, bytes.
+    #[must_use]
+    pub const fn max_bytes() -> usize {
+        EXACT_LIMIT * size_of::<u64>()
+    }
+}
+
+fn set_register(registers: &mut [u8], hash: u64) {
+    let index = (hash >> (64 - REGISTER_BITS)) as usize;
+    let rank = ((hash << REGISTER_BITS) | (1 << (REGISTER_BITS - 1))).leading_zeros() as u8 + 1;
+    registers[index] = registers[index].max(rank);
+}
+
+fn registers_of(hashes: &[u64]) -> Vec<u8> {
+    let mut registers = vec![0; REGISTERS];
+    for hash in hashes {
+        set_register(&mut registers, *hash);
+    }
+    registers
+}
+
+fn merge_registers(mine: &mut [u8], theirs: &[u8]) {
+    for (mine, theirs) in mine.iter_mut().zip(theirs) {
+        *mine = (*mine).max(*theirs);
+    }
+}
+
+fn estimate(registers: &[u8]) -> u64 {
+    let size = REGISTERS as f64;
+    // Each term is a power of two and there are 256: the sum is exact in a fixed order.
+    let inverse_sum: f64 = registers.iter().map(|rank| libm::ldexp(1.0, -i32::from(*rank))).sum();
+    let alpha = 0.7213 / (1.0 + 1.079 / size);
+    let raw = alpha * size * size / inverse_sum;
+    let empty = registers.iter().filter(|rank| **rank == 0).count();
+    let estimate = if raw <= 2.5 * size && empty > 0 { size * libm::log(size / empty as f64) } else { raw };
+    libm::round(estimate) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hash::HashSeed;
+    use proptest::prelude::*;
+
+    fn hashes(range: std::ops::Range<u64>) -> impl Iterator<Item = u64> {
+        range.map(|item| HashSeed::default().hash_of(&item))
+    }
+
+    #[test]
+    fn counts_are_exact_up_to_the_limit_and_close_beyond() {
+        for (items, tolerance) in [(0, 0.0), (1, 0.0), (64, 0.0), (200, 0.2), (1_000, 0.2), (50_000, 0.2)] {
+            let mut distinct = Distinct::default();
+            for hash in hashes(0..items).chain(hashes(0..items)) {
+                distinct.insert(hash);
+            }
+            let error = (distinct.count() as f64 - items as f64).abs();
+            assert!(error <= items as f64 * tolerance, "{items} items counted as {}", distinct.count());
+            assert_eq!(distinct.is_exact(), items <= EXACT_LIMIT as u64);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn state_depends_on_the_set_alone(
+            mut items in prop::collection::vec(0_u64..300, 0..200), split in 0_usize..200, seed in any::<u64>()
+        ) {
+            let mut whole = Distinct::default();
+            for hash in items.iter().map(|item| HashSeed::default().hash_of(item)) {
+                whole.insert(hash);
+            }
+            let split = split.min(items.len());
+            let turn = seed as usize % items.len().max(1);
+            items.rotate_left(turn);
+            let (left, right) = items.split_at(split);
+            let collect = |part: &[u64]| {
+                let mut distinct = Distinct::default();
+                for item in part {
+                    distinct.insert(HashSeed::default().hash_of(item));
+                }
+                distinct
+            };
+            let (mut first, mut second) = (collect(left), collect(right));
+            let keep = first.clone();
+            first.merge(&second);
+            second.merge(&keep);
+            prop_assert_eq!(&first, &whole);
+            prop_assert_eq!(&second, &whole);
+            prop_assert_eq!(Distinct::from_wire(&whole.to_wire()), whole);
+        }
+    }
+}

@@ -1,0 +1,575 @@
+//! The site stage of one partials partition: partials of all input partitions in; findings about targets and sites out.
+//!
+//! A pane closes when every input partition has said that it closed it. Of a (partition, pane) the first complete set counts,
+//! later ones are late. A pane that waits over 60 s of append clock for a marker closes without it and says so.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use weir_schemas::partial::{PartialBody, PartialSensor};
+use weir_schemas::{Micros, PANE_US, Partial, SECOND_US, StateEntry, Text};
+
+use crate::baseline::{ALERTED_WEIGHT, BaselineKey, BaselineView, Baselines, Change, ExportedBaseline};
+use crate::config::EngineConfig;
+use crate::counters::Counters;
+use crate::detectors::{Level, SiteView, Stage};
+use crate::distinct::Distinct;
+use crate::image::{Table, UnreadableState};
+use crate::profile::Profile;
+use crate::sensors::{AppendClock, MASK_BITS};
+use crate::site_summary::{ReceiverTotals, ResponderTotals, SiteSummary, SiteTotals};
+use crate::summary::{SeenBy, window_of};
+use crate::task::{Checkpoint, Firing, Outbox, TaskCore, TaskIdentity, detectors_of, restore};
+
+/// How long a pane waits for a partition's marker, append clock.
+const MARKER_PATIENCE: Micros = 60 * SECOND_US;
+
+/// Panes whose summaries are kept: what a window of 60 s needs.
+const SUMMARY_PANES: i64 = Level::Minute.panes();
+
+/// Open panes a site task holds: as many as the source stage, and those that wait for a marker.
+const MAX_OPEN_PANES: usize = 64;
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Progress {
+    closed_through: Micros,
+    ended: bool,
+}
+
+/// What the log said so far of the input partitions.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Inputs {
+    clock: AppendClock,
+    expected: u32,
+    progress: BTreeMap<u32, Progress>,
+    /// Pane → clock time at which the first partition had closed it.
+    waiting: BTreeMap<Micros, Micros>,
+    sensor_names: Vec<Text>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Origin {
+    offset: i64,
+    inputs: Inputs,
+}
+
+struct OpenPane {
+    summary: SiteSummary,
+    origin: Origin,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Head {
+    epoch: u64,
+    engine: String,
+    rules_hash: u64,
+    hash_seed: u64,
+    position: i64,
+    closed_through: Option<Micros>,
+    inputs: Inputs,
+    replay: Origin,
+    counters: Counters,
+}
+
+struct Replay {
+    until: i64,
+    inputs_then: Inputs,
+}
+
+/// The task.
+pub struct SiteTask {
+    core: TaskCore,
+    inputs: Inputs,
+    panes: BTreeMap<Micros, OpenPane>,
+    closed_through: Option<Micros>,
+    summaries: BTreeMap<Micros, SiteSummary>,
+    baselines: Baselines,
+    replay: Option<Replay>,
+}
+
+impl SiteTask {
+    /// A task without history that will read from `position` on.
+    #[must_use]
+    pub fn new(identity: TaskIdentity, config: EngineConfig, profile: Arc<Profile>, position: i64) -> Self {
+        let baselines = Baselines::new(config.shares.baselines);
+        Self {
+            core: TaskCore::new(identity, config, profile, position),
+            inputs: Inputs::default(),
+            panes: BTreeMap::new(),
+            closed_through: None,
+            summaries: BTreeMap::new(),
+            baselines,
+            replay: None,
+        }
+    }
+
+    /// The task as it stood at a commit; see [`crate::SourceTask::restore`].
+    pub fn restore(
+        identity: TaskIdentity,
+        config: EngineConfig,
+        profile: Arc<Profile>,
+        metadata: &str,
+        entries: &[StateEntry],
+    ) -> Result<Self, UnreadableState> {
+        let restored = restore::<Head>(metadata, entries)?;
+        let head = restored.head;
+        if head.hash_seed != config.seed.fingerprint() {
+            return Err(UnreadableState::HashSeed);
+        }
+        let mut task = Self::new(identity, config, profile, head.replay.offset);
+        let unreadable = |table: Table, slot| UnreadableState::Body { table: table.name().to_owned(), slot };
+        for (slot, body) in restored.image.table(Table::Summary) {
+            let (start, summary): (Micros, SiteSummary) =
+                postcard::from_bytes(body).map_err(|_| unreadable(Table::Summary, slot))?;
+            task.summaries.insert(start, summary);
+        }
+        for (slot, body) in restored.image.table(Table::Episode) {
+            task.core.episodes.load(slot, body).map_err(|_| unreadable(Table::Episode, slot))?;
+        }
+        for (slot, body) in restored.image.table(Table::Baseline) {
+            task.baselines.load(slot, body).map_err(|_| unreadable(Table::Baseline, slot))?;
+        }
+        let changed = if head.engine != env!("CARGO_PKG_VERSION") {
+            Some("engine_changed")
+        } else if head.rules_hash != task.core.profile.rules_hash() {
+            Some("rules_changed")
+        } else {
+            None
+        };
+        task.core.changed_through = changed.map(|why| (head.closed_through.unwrap_or(Micros::MIN) + PANE_US, why));
+        task.core.image = restored.image;
+        task.core.epoch = restored.commit.epoch;
+        task.core.counters = head.counters;
+        task.closed_through = head.closed_through;
+        task.inputs = head.replay.inputs;
+        // Panes that closed between the origin and the commit wait for nothing any more.
+        task.inputs.waiting.retain(|pane, _| head.closed_through.is_none_or(|closed| *pane > closed));
+        if head.position > head.replay.offset {
+            task.replay = Some(Replay { until: head.position, inputs_then: head.inputs });
+        }
+        Ok(task)
+    }
+
+    /// Next input offset the task wants.
+    #[must_use]
+    pub fn position(&self) -> i64 {
+        self.core.position
+    }
+
+    /// Counters.
+    #[must_use]
+    pub fn counters(&self) -> &Counters {
+        &self.core.counters
+    }
+
+    /// What waits to be published.
+    #[must_use]
+    pub fn outbox(&self) -> &Outbox {
+        &self.core.outbox
+    }
+
+    /// Whether the task still refills panes from before its commit.
+    #[must_use]
+    pub fn is_replaying(&self) -> bool {
+        self.replay.is_some()
+    }
+
+    /// The learnt baselines, in key order.
+    #[must_use]
+    pub fn export_baselines(&self) -> Vec<ExportedBaseline> {
+        self.baselines.export()
+    }
+
+    /// Takes baselines learnt elsewhere; rows of unknown scope are left out, and their number returned.
+    pub fn import_baselines(&mut self, rows: &[ExportedBaseline]) -> usize {
+        let mut unknown = 0;
+        for row in rows {
+            match self.baselines.import(row) {
+                Some(change) => self.write_baseline(change),
+                None => unknown += 1,
+            }
+        }
+        unknown
+    }
+
+    fn write_baseline(&mut self, change: Change) {
+        if let Some(emptied) = change.emptied {
+            self.core.image.put(Table::Baseline, emptied, Vec::new());
+        }
+        self.core.image.put(Table::Baseline, change.slot, change.body);
+    }
+
+    /// Takes a partial.
+    pub fn apply(&mut self, offset: i64, append_time: Micros, partial: &Partial) {
+        self.core.position = offset + 1;
+        let caught_up = self.replay.as_ref().is_some_and(|replay| offset >= replay.until);
+        if caught_up && let Some(replay) = self.replay.take() {
+            debug_assert_eq!(self.inputs, replay.inputs_then, "a replay must leave the inputs as the commit had them");
+            self.inputs = replay.inputs_then;
+        }
+        self.inputs.clock.advance(append_time);
+        self.inputs.expected = self.inputs.expected.max(partial.partition_count);
+        if let PartialBody::Marker { ended, .. } = &partial.body {
+            self.count(|counters| counters.mark += 1);
+            self.take_marker(partial, *ended);
+        } else {
+            self.take_counts(offset, partial);
+        }
+        self.close_forced();
+    }
+
+    /// Takes an offset whose partial could not be decoded; the caller dead-letters it.
+    pub fn apply_dead(&mut self, offset: i64, append_time: Micros) {
+        self.core.position = offset + 1;
+        self.inputs.clock.advance(append_time);
+        self.count(|counters| counters.dead += 1);
+        self.close_forced();
+    }
+
+    fn count(&mut self, count: impl FnOnce(&mut Counters)) {
+        if self.replay.is_none() {
+            count(&mut self.core.counters);
+        }
+    }
+
+    fn take_marker(&mut self, partial: &Partial, ended: bool) {
+        let progress =
+            self.inputs.progress.entry(partial.partition).or_insert(Progress { closed_through: Micros::MIN, ended });
+        progress.closed_through = progress.closed_through.max(partial.pane);
+        progress.ended = ended;
+        let now = self.inputs.clock.now();
+        if self.closed_through.is_none_or(|closed| partial.pane > closed) {
+            let known_later = self.inputs.waiting.range(partial.pane..).next().is_some();
+            if !known_later {
+                self.inputs.waiting.insert(partial.pane, now);
+            }
+        }
+        if self.replay.is_some() {
+            return;
+        }
+        if let Some(through) = self.agreed() {
+            self.close_through(through, false);
+        }
+        let all_ended = self.inputs.progress.len() as u32 >= self.inputs.expected
+            && self.inputs.progress.values().all(|progress| progress.ended);
+        if all_ended {
+            if let Some(newest) = self.panes.last_key_value().map(|(start, _)| *start) {
+                self.close_through(newest, false);
+            }
+            self.core.close_episodes(None);
+            self.inputs.waiting.clear();
+        }
+    }
+
+    /// The newest pane that every input partition has closed.
+    fn agreed(&self) -> Option<Micros> {
+        if (self.inputs.progress.len() as u32) < self.inputs.expected {
+            return None;
+        }
+        let running = self.inputs.progress.values().filter(|progress| !progress.ended);
+        running.map(|progress| progress.closed_through).min()
+    }
+
+    /// Closes panes whose markers have been waited for too long.
+    fn close_forced(&mut self) {
+        if self.replay.is_some() {
+            return;
+        }
+        let deadline = self.inputs.clock.now() - MARKER_PATIENCE;
+        let overdue = self.inputs.waiting.iter().rev().find(|(_, since)| **since <= deadline).map(|(pane, _)| *pane);
+        if let Some(pane) = overdue {
+            self.close_through(pane, true);
+        }
+        while self.panes.len() > MAX_OPEN_PANES {
+            let Some(oldest) = self.panes.first_key_value().map(|(start, _)| *start) else { break };
+            self.close_through(oldest, true);
+        }
+    }
+
+    fn take_counts(&mut self, offset: i64, partial: &Partial) {
+        let set_complete = self
+            .inputs
+            .progress
+            .get(&partial.partition)
+            .is_some_and(|progress| partial.pane <= progress.closed_through);
+        if set_complete || self.closed_through.is_some_and(|closed| partial.pane <= closed) {
+            return self.count(|counters| counters.late += 1);
+        }
+        if !self.panes.contains_key(&partial.pane) {
+            let origin = Origin { offset, inputs: self.inputs.clone() };
+            let summary = SiteSummary { first_offset: offset, ..SiteSummary::neutral() };
+            self.panes.insert(partial.pane, OpenPane { summary, origin });
+        }
+        self.count(|counters| counters.counted += 1);
+        let rules_differ = partial.rules_hash != self.core.profile.rules_hash();
+        let seen_by = |sensors: &[PartialSensor], inputs: &mut Inputs| inputs.seen_by(sensors);
+        let Some(open) = self.panes.get_mut(&partial.pane) else { return };
+        let summary = &mut open.summary;
+        if rules_differ {
+            summary.degraded.insert("rules_changed".to_owned());
+        }
+        match &partial.body {
+            PartialBody::Receiver { host, packets, bytes, unsolicited_packets, error, sensors } => {
+                note_error(summary, *error);
+                let share = ReceiverTotals {
+                    packets: *packets,
+                    bytes: *bytes,
+                    unsolicited_packets: *unsolicited_packets,
+                    seen_by: seen_by(sensors, &mut self.inputs),
+                };
+                summary.receivers.entry(host.clone()).or_default().merge(&share);
+            }
+            PartialBody::Responder {
+                host,
+                port,
+                syn,
+                attempts,
+                completed,
+                half_open,
+                refused,
+                unanswered,
+                error,
+                sources,
+                flows,
+                sensors,
+            } => {
+                note_error(summary, *error);
+                let totals = summary.responders.entry((host.clone(), *port)).or_default();
+                totals.evidence.merge(flows);
+                totals.merge(&ResponderTotals {
+                    syn: *syn,
+                    attempts: *attempts,
+                    completed: *completed,
+                    half_open: *half_open,
+                    refused: *refused,
+                    unanswered: *unanswered,
+                    sources: Distinct::from_wire(sources),
+                    seen_by: seen_by(sensors, &mut self.inputs),
+                    ..ResponderTotals::default()
+                });
+            }
+            PartialBody::Site { site, packets, bytes, flows, sensors } => {
+                let share = SiteTotals {
+                    packets: *packets,
+                    bytes: *bytes,
+                    flows: *flows,
+                    seen_by: seen_by(sensors, &mut self.inputs),
+                };
+                summary.sites.entry(site.clone()).or_default().merge(&share);
+            }
+            PartialBody::Marker { .. } => {}
+        }
+    }
+
+    fn is_live(&self) -> bool {
+        !self.summaries.is_empty() || !self.core.episodes.is_empty()
+    }
+
+    fn close_through(&mut self, through: Micros, forced: bool) {
+        loop {
+            let first_open = self.panes.first_key_value().map(|(start, _)| *start);
+            let next = match (self.closed_through, first_open) {
+                (Some(closed), _) if self.is_live() => closed + PANE_US,
+                (_, Some(first)) => first,
+                (_, None) => break,
+            };
+            if next > through {
+                break;
+            }
+            self.close_pane(next, forced);
+            self.closed_through = Some(next);
+        }
+        if self.closed_through.is_none_or(|closed| closed < through) {
+            self.closed_through = Some(through);
+        }
+        while let Some((pane, _)) = self.inputs.waiting.first_key_value().filter(|(pane, _)| **pane <= through) {
+            let pane = *pane;
+            self.inputs.waiting.remove(&pane);
+        }
+    }
+
+    fn close_pane(&mut self, start: Micros, forced: bool) {
+        let mut room = self.core.config.shares.state_per_close;
+        let mut full = SiteSummary::neutral();
+        let had_records = self.panes.contains_key(&start);
+        if let Some(open) = self.panes.remove(&start) {
+            full = open.summary;
+            if forced {
+                full.complete = false;
+                self.core.counters.panes_forced += 1;
+                for missing in self.missing(start) {
+                    full.degraded.insert(format!("missing_partition_{missing}"));
+                }
+            }
+            self.core.counters.panes_closed += 1;
+            let mut kept = full.clone();
+            self.core.counters.evicted += kept.bound(room / 2);
+            room = room.saturating_sub(self.keep_summary(start, kept));
+        }
+        let oldest = start - (SUMMARY_PANES - 1) * PANE_US;
+        let mut merged = full.clone();
+        for (_, summary) in self.summaries.range(oldest..start) {
+            merged.merge(summary);
+        }
+        let firings = if had_records { self.judge(start, &full, &merged) } else { Vec::new() };
+        let alerted: BTreeSet<BaselineKey> = firings.iter().filter_map(baseline_key_of).collect();
+        self.core.settle(start, firings, &mut room);
+        self.core.close_episodes(Some(start));
+        if had_records && full.complete {
+            self.learn(start, &full, &merged, &alerted, room);
+        }
+        self.core.image.pane_closed();
+        self.forget_summaries(start);
+    }
+
+    /// Input partitions that have not closed `pane`.
+    fn missing(&self, pane: Micros) -> Vec<u32> {
+        let has_closed = |partition: &u32| {
+            self.inputs
+                .progress
+                .get(partition)
+                .is_some_and(|progress| progress.ended || progress.closed_through >= pane)
+        };
+        (0..self.inputs.expected).filter(|partition| !has_closed(partition)).collect()
+    }
+
+    fn keep_summary(&mut self, start: Micros, summary: SiteSummary) -> usize {
+        let slot = (start / PANE_US).rem_euclid(SUMMARY_PANES) as u32;
+        // Plain values: encoding into memory has no way to fail.
+        let body = postcard::to_stdvec(&(start, &summary)).unwrap_or_default();
+        let size = body.len();
+        self.core.image.put(Table::Summary, slot, body);
+        self.summaries.insert(start, summary);
+        size
+    }
+
+    fn forget_summaries(&mut self, start: Micros) {
+        let oldest = start - (SUMMARY_PANES - 2) * PANE_US;
+        while let Some((old, _)) = self.summaries.first_key_value().filter(|(old, _)| **old < oldest) {
+            let old = *old;
+            self.summaries.remove(&old);
+            self.core.image.put(Table::Summary, (old / PANE_US).rem_euclid(SUMMARY_PANES) as u32, Vec::new());
+        }
+    }
+
+    fn judge(&mut self, start: Micros, newest: &SiteSummary, merged: &SiteSummary) -> Vec<Firing> {
+        let inputs = &self.inputs;
+        let sensors = |seen_by: SeenBy| inputs.named(seen_by);
+        let view = SiteView {
+            level: Level::Minute,
+            window: window_of(start, Level::Minute.panes()),
+            pane: start,
+            newest,
+            merged,
+            baselines: &BaselineView(&self.baselines),
+            sensors: &sensors,
+        };
+        let mut firings = Vec::new();
+        for detector in detectors_of(Stage::Site) {
+            firings.extend(self.core.judge(detector, |rules, verdicts| detector.judge_site(&view, rules, verdicts)));
+        }
+        firings
+    }
+
+    /// Teaches the baselines this pane: sites always, a receiver at the pane its hash names.
+    fn learn(
+        &mut self,
+        start: Micros,
+        pane: &SiteSummary,
+        window: &SiteSummary,
+        alerted: &BTreeSet<BaselineKey>,
+        mut room: usize,
+    ) {
+        let pane_seconds = (PANE_US / SECOND_US) as f64;
+        let window_seconds = pane_seconds * SUMMARY_PANES as f64;
+        let sites =
+            pane.sites.iter().map(|(site, totals)| (BaselineKey::site(site), totals.bytes as f64 / pane_seconds));
+        let seed = self.core.config.seed;
+        let receivers = pane.receivers.keys().filter_map(|host| {
+            let key = BaselineKey::target(host);
+            let totals = window.receivers.get(host)?;
+            key.learns_at(start, seed).then_some((key, totals.bytes as f64 / window_seconds))
+        });
+        let samples: Vec<(BaselineKey, f64)> = sites.chain(receivers).collect();
+        for (key, rate) in samples {
+            let weight = if alerted.contains(&key) { ALERTED_WEIGHT } else { 1.0 };
+            match self.baselines.learn(&key, rate, weight, start, room) {
+                Ok(Some(change)) => {
+                    room = room.saturating_sub(change.body.len() + 16);
+                    self.write_baseline(change);
+                }
+                Ok(None) => {}
+                Err(_) => self.core.counters.deferred += 1,
+            }
+        }
+    }
+
+    /// Closes a commit that will begin at `state_end` of the state partition; see [`crate::SourceTask::checkpoint`].
+    pub fn checkpoint(&mut self, state_end: i64) -> Checkpoint {
+        self.core.epoch += 1;
+        let oldest = self.panes.values().map(|open| &open.origin).min_by_key(|origin| origin.offset);
+        let replay =
+            oldest.cloned().unwrap_or_else(|| Origin { offset: self.core.position, inputs: self.inputs.clone() });
+        let replay_from = replay.offset;
+        let head = Head {
+            epoch: self.core.epoch,
+            engine: env!("CARGO_PKG_VERSION").to_owned(),
+            rules_hash: self.core.profile.rules_hash(),
+            hash_seed: self.core.config.seed.fingerprint(),
+            position: self.core.position,
+            closed_through: self.closed_through,
+            inputs: self.inputs.clone(),
+            replay,
+            counters: self.core.counters.clone(),
+        };
+        self.core.checkpoint(&head, replay_from, state_end)
+    }
+}
+
+impl Inputs {
+    fn seen_by(&mut self, sensors: &[PartialSensor]) -> SeenBy {
+        let mut seen_by = SeenBy::default();
+        for sensor in sensors {
+            let bit = match self.sensor_names.iter().position(|name| *name == sensor.id) {
+                Some(bit) => bit,
+                None if self.sensor_names.len() < MASK_BITS => {
+                    self.sensor_names.push(sensor.id.clone());
+                    self.sensor_names.len() - 1
+                }
+                None => MASK_BITS - 1,
+            };
+            seen_by.forward |= u64::from(sensor.vantage & 1) << bit;
+            seen_by.reverse |= u64::from((sensor.vantage >> 1) & 1) << bit;
+        }
+        seen_by
+    }
+
+    fn named(&self, seen_by: SeenBy) -> Vec<(Text, u8, u64)> {
+        let mut named: Vec<(Text, u8, u64)> = Vec::new();
+        for (bit, id) in self.sensor_names.iter().enumerate() {
+            let vantage = ((seen_by.forward >> bit) & 1) as u8 | (((seen_by.reverse >> bit) & 1) as u8) << 1;
+            if vantage != 0 {
+                named.push((id.clone(), vantage, 0));
+            }
+        }
+        named.sort();
+        named
+    }
+}
+
+fn note_error(summary: &mut SiteSummary, error: u64) {
+    if error > 0 {
+        summary.degraded.insert("evicted".to_owned());
+    }
+}
+
+fn baseline_key_of(firing: &Firing) -> Option<BaselineKey> {
+    let judgement = &firing.judgement;
+    judgement.normal?;
+    match (&judgement.site, &judgement.target) {
+        (Some(site), _) => Some(BaselineKey::site(site)),
+        (None, Some(target)) => Some(BaselineKey::target(target)),
+        (None, None) => None,
+    }
+}

@@ -1,0 +1,622 @@
+//! The source stage of one partition: records in; findings about sources and pairs, and partials for the site stage, out.
+//!
+//! Open panes are rebuilt from the log, closed panes live on as summaries, everything else changes at pane close only. That is
+//! what makes a replay from any checkpoint exact (DESIGN §5).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use weir_schemas::partial::PartialBody;
+use weir_schemas::{EpisodeState, Flow, Host, Micros, PANE_US, Partial, Record, StateEntry, pane_start};
+
+use crate::config::{EngineConfig, PANE_SLOTS};
+use crate::counters::Counters;
+use crate::detectors::{Detector, Level, SourceView, Stage};
+use crate::episode::{Episode, EpisodeKey};
+use crate::image::{Table, UnreadableState};
+use crate::judgement::Verdicts;
+use crate::pane::{Halves, Pane, PaneRules};
+use crate::profile::Profile;
+use crate::sensors::{Sensors, Sequence, WatermarkChange};
+use crate::summary::{PairKey, SeenBy, SourceSummary, window_of};
+use crate::task::{Checkpoint, Outbox, TaskCore, TaskIdentity, detectors_of, restore};
+
+/// Panes whose summaries are kept: what a window of 5 min needs.
+const SUMMARY_PANES: i64 = Level::FiveMinutes.panes();
+
+/// Five-minute summaries kept: what a window of 1 h needs.
+const FIVE_MINUTE_SUMMARIES: i64 = Level::Hour.panes() / Level::FiveMinutes.panes();
+
+/// Parts of what a pane close may write: three eighths for its summary, three for the five minutes', a quarter for ledgers.
+const EIGHTHS_PER_SUMMARY: usize = 3;
+
+/// The sensor table as it stood before a pane's first record, so that a replay from there decides alike.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Origin {
+    offset: i64,
+    sensors: Sensors,
+}
+
+struct OpenPane {
+    pane: Pane,
+    origin: Origin,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Head {
+    epoch: u64,
+    engine: String,
+    rules_hash: u64,
+    hash_seed: u64,
+    position: i64,
+    closed_through: Option<Micros>,
+    ended: bool,
+    sensors: Sensors,
+    replay: Origin,
+    counters: Counters,
+}
+
+/// Replaying: records below `until` only refill panes.
+struct Replay {
+    until: i64,
+    sensors_then: Sensors,
+}
+
+/// The task.
+pub struct SourceTask {
+    core: TaskCore,
+    pane_rules: PaneRules,
+    sensors: Sensors,
+    panes: BTreeMap<Micros, OpenPane>,
+    closed_through: Option<Micros>,
+    ended: bool,
+    summaries: BTreeMap<Micros, SourceSummary>,
+    five_minutes: BTreeMap<Micros, SourceSummary>,
+    opened: BTreeMap<EpisodeKey, (u32, Episode)>,
+    replay: Option<Replay>,
+}
+
+impl SourceTask {
+    /// A task without history that will read from `position` on.
+    #[must_use]
+    pub fn new(identity: TaskIdentity, config: EngineConfig, profile: Arc<Profile>, position: i64) -> Self {
+        let mut pane_rules = PaneRules::default();
+        for detector in detectors_of(Stage::Source) {
+            detector.prepare(profile.rules_of(detector), &mut pane_rules);
+        }
+        Self {
+            core: TaskCore::new(identity, config, profile, position),
+            pane_rules,
+            sensors: Sensors::default(),
+            panes: BTreeMap::new(),
+            closed_through: None,
+            ended: false,
+            summaries: BTreeMap::new(),
+            five_minutes: BTreeMap::new(),
+            opened: BTreeMap::new(),
+            replay: None,
+        }
+    }
+
+    /// The task as it stood at a commit. `entries` are the state partition's, from the commit's `state_from` until its head;
+    /// the caller must feed it records from [`Self::position`] on.
+    pub fn restore(
+        identity: TaskIdentity,
+        config: EngineConfig,
+        profile: Arc<Profile>,
+        metadata: &str,
+        entries: &[StateEntry],
+    ) -> Result<Self, UnreadableState> {
+        let restored = restore::<Head>(metadata, entries)?;
+        let head = restored.head;
+        if head.hash_seed != config.seed.fingerprint() {
+            return Err(UnreadableState::HashSeed);
+        }
+        let mut task = Self::new(identity, config, profile, head.replay.offset);
+        let changed = if head.engine != env!("CARGO_PKG_VERSION") {
+            Some("engine_changed")
+        } else if head.rules_hash != task.core.profile.rules_hash() {
+            Some("rules_changed")
+        } else {
+            None
+        };
+        for (slot, body) in restored.image.table(Table::Summary) {
+            let (start, summary): (Micros, SourceSummary) = decode(Table::Summary, slot, body)?;
+            task.summaries.insert(start, summary);
+        }
+        for (slot, body) in restored.image.table(Table::FiveMinutes) {
+            let (start, summary): (Micros, SourceSummary) = decode(Table::FiveMinutes, slot, body)?;
+            task.five_minutes.insert(start, summary);
+        }
+        for (slot, body) in restored.image.table(Table::Episode) {
+            task.core.episodes.load(slot, body).map_err(|_| unreadable(Table::Episode, slot))?;
+        }
+        for (slot, body) in restored.image.table(Table::Opened) {
+            let episode: Episode = decode(Table::Opened, slot, body)?;
+            task.opened.insert(episode.key.clone(), (slot, episode));
+        }
+        task.core.image = restored.image;
+        task.core.epoch = restored.commit.epoch;
+        task.core.counters = head.counters;
+        task.closed_through = head.closed_through;
+        task.ended = head.ended;
+        task.sensors = head.replay.sensors;
+        task.core.changed_through = changed.map(|why| (head.sensors.watermark().unwrap_or(Micros::MIN) + PANE_US, why));
+        if head.position > head.replay.offset {
+            task.replay = Some(Replay { until: head.position, sensors_then: head.sensors });
+        }
+        Ok(task)
+    }
+
+    /// Next input offset the task wants.
+    #[must_use]
+    pub fn position(&self) -> i64 {
+        self.core.position
+    }
+
+    /// Counters.
+    #[must_use]
+    pub fn counters(&self) -> &Counters {
+        &self.core.counters
+    }
+
+    /// The task's watermark.
+    #[must_use]
+    pub fn watermark(&self) -> Option<Micros> {
+        self.sensors.watermark()
+    }
+
+    /// Open panes.
+    #[must_use]
+    pub fn open_panes(&self) -> usize {
+        self.panes.len()
+    }
+
+    /// Bytes of state held for the state topic.
+    #[must_use]
+    pub fn state_bytes(&self) -> usize {
+        self.core.image.bytes()
+    }
+
+    /// What waits to be published.
+    #[must_use]
+    pub fn outbox(&self) -> &Outbox {
+        &self.core.outbox
+    }
+
+    /// Takes a record.
+    pub fn apply(&mut self, offset: i64, append_time: Micros, record: &Record) {
+        self.begin(offset);
+        let change = self.sensors.advance(append_time, &self.core.config);
+        self.react(change);
+        match record {
+            Record::Flow(flow) => self.apply_flow(offset, append_time, flow),
+            Record::Mark(mark) => {
+                if self.sensors.sequence(&mark.sensor, &mark.site, mark.boot, mark.seq) == Sequence::Duplicate {
+                    self.count(|counters| counters.duplicate += 1);
+                } else if mark.t > append_time + self.core.config.max_future {
+                    self.count(|counters| counters.clock_fault += 1);
+                } else {
+                    self.count(|counters| counters.mark += 1);
+                    let change = self.sensors.mark(mark, &self.core.config);
+                    self.react(change);
+                    if self.ended && self.replay.is_none() && self.sensors.any_active(&self.core.config) {
+                        self.ended = false;
+                        self.mark_closed(false);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes an offset whose record could not be decoded; the caller dead-letters it.
+    pub fn apply_dead(&mut self, offset: i64, append_time: Micros) {
+        self.begin(offset);
+        let change = self.sensors.advance(append_time, &self.core.config);
+        self.react(change);
+        self.count(|counters| counters.dead += 1);
+    }
+
+    /// Whether a record contradicts itself, so that it must be dead-lettered: its last packet lies in another pane than its
+    /// first, or before it.
+    #[must_use]
+    pub fn is_dead(flow: &Flow) -> bool {
+        flow.last_time < flow.event_time
+            || pane_start(flow.last_time) != pane_start(flow.event_time)
+            || flow.first_time > flow.event_time
+    }
+
+    fn begin(&mut self, offset: i64) {
+        self.core.position = offset + 1;
+        let caught_up = self.replay.as_ref().is_some_and(|replay| offset >= replay.until);
+        if caught_up && let Some(replay) = self.replay.take() {
+            debug_assert_eq!(
+                self.sensors, replay.sensors_then,
+                "a replay must leave the sensor table as the commit had it"
+            );
+            self.sensors = replay.sensors_then;
+        }
+    }
+
+    fn count(&mut self, count: impl FnOnce(&mut Counters)) {
+        if self.replay.is_none() {
+            count(&mut self.core.counters);
+        }
+    }
+
+    fn apply_flow(&mut self, offset: i64, append_time: Micros, flow: &Flow) {
+        if Self::is_dead(flow) {
+            self.count(|counters| counters.dead += 1);
+            return;
+        }
+        let start = pane_start(flow.event_time);
+        let is_late = self.closed_through.is_some_and(|closed| start <= closed);
+        // Taken before this record's sequence number is: a replay begins with this record.
+        let opens = !is_late && !self.panes.contains_key(&start);
+        let origin = opens.then(|| Origin { offset, sensors: self.sensors.clone() });
+        match self.sensors.sequence(&flow.sensor, &flow.site, flow.boot, flow.seq) {
+            Sequence::Duplicate => return self.count(|counters| counters.duplicate += 1),
+            Sequence::Fresh { lost } => self.count(|counters| counters.lost += lost),
+        }
+        if flow.event_time > append_time + self.core.config.max_future {
+            return self.count(|counters| counters.clock_fault += 1);
+        }
+        if is_late {
+            return self.count(|counters| counters.late += 1);
+        }
+        if let Some(origin) = origin {
+            self.open(start, origin);
+            if self.closed_through.is_some_and(|closed| start <= closed) {
+                // A thirteenth pane closed the oldest, which was this one.
+                return self.count(|counters| counters.late += 1);
+            }
+        }
+        let mask = self.sensors.mask_of(&flow.sensor);
+        let Some(open) = self.panes.get_mut(&start) else { return };
+        let halves = if self.sensors.is_contested(&flow.site) { open.pane.own(flow, mask) } else { Halves::BOTH };
+        if !halves.forward && !halves.reverse {
+            return self.count(|counters| counters.overlap += 1);
+        }
+        let grown = open.pane.add(flow, halves, mask, &self.pane_rules);
+        self.count(|counters| counters.counted += 1);
+        if let Some(key) = grown
+            && self.replay.is_none()
+        {
+            self.fire_early(start, &key);
+        }
+    }
+
+    /// Opens a pane; one too many closes the oldest first.
+    fn open(&mut self, start: Micros, origin: Origin) {
+        let offset = origin.offset;
+        let pane = Pane::new(offset, &self.core.config.shares, self.core.config.seed);
+        self.panes.insert(start, OpenPane { pane, origin });
+        if self.panes.len() <= PANE_SLOTS || self.replay.is_some() {
+            return;
+        }
+        if let Some(mut oldest) = self.panes.first_entry() {
+            oldest.get_mut().pane.degraded.insert("forced".to_owned());
+            let through = *oldest.key();
+            self.core.counters.panes_forced += 1;
+            self.close_through(through);
+            self.mark_closed(false);
+        }
+    }
+
+    fn react(&mut self, change: WatermarkChange) {
+        if self.replay.is_some() {
+            return;
+        }
+        if change.moved
+            && let Some(watermark) = self.sensors.watermark()
+        {
+            let before = self.closed_through;
+            // The newest pane that ends at or before the watermark.
+            self.close_through(pane_start(watermark) - PANE_US);
+            if self.closed_through != before {
+                self.mark_closed(false);
+            }
+        }
+        if change.all_ended {
+            if let Some(newest) = self.panes.last_key_value().map(|(start, _)| *start) {
+                self.close_through(newest);
+            }
+            self.core.close_episodes(None);
+            self.ended = true;
+            self.mark_closed(true);
+        }
+    }
+
+    /// Something is left that a pane close without records must slide or close.
+    fn is_live(&self) -> bool {
+        !self.summaries.is_empty()
+            || !self.five_minutes.is_empty()
+            || !self.core.episodes.is_empty()
+            || !self.opened.is_empty()
+    }
+
+    /// Closes every pane up to `through`, in order; empty stretches are skipped.
+    fn close_through(&mut self, through: Micros) {
+        loop {
+            let first_open = self.panes.first_key_value().map(|(start, _)| *start);
+            let next = match (self.closed_through, first_open) {
+                (Some(closed), _) if self.is_live() => closed + PANE_US,
+                (_, Some(first)) => first,
+                (_, None) => break,
+            };
+            if next > through {
+                break;
+            }
+            self.close_pane(next);
+            self.closed_through = Some(next);
+        }
+        if self.closed_through.is_none_or(|closed| closed < through) {
+            self.closed_through = Some(through);
+        }
+    }
+
+    fn close_pane(&mut self, start: Micros) {
+        let mut room = self.core.config.shares.state_per_close;
+        let closing = self.panes.remove(&start).map(|open| open.pane);
+        let summary_bytes = room / 8 * EIGHTHS_PER_SUMMARY;
+        let newest = match &closing {
+            Some(pane) => {
+                let mut summary = pane.summarise();
+                let left = summary.bound(summary_bytes);
+                self.core.counters.evicted += pane.evicted() + left;
+                self.core.counters.panes_closed += 1;
+                room = room.saturating_sub(self.keep_summary(start, &summary));
+                summary
+            }
+            None => SourceSummary::neutral(),
+        };
+        let five_minutes = self.close_five_minutes(start, summary_bytes);
+        room = room.saturating_sub(five_minutes);
+        self.adopt_opened(start);
+        let firings = self.judge_windows(start, &newest);
+        self.core.settle(start, firings, &mut room);
+        self.core.close_episodes(Some(start));
+        self.core.image.pane_closed();
+        self.forget_summaries(start);
+        if let Some(pane) = closing {
+            let sensors = |seen_by: SeenBy| self.sensors.named(seen_by.forward, seen_by.reverse);
+            let bodies = pane.partials(&sensors);
+            self.send_partials(start, bodies);
+        }
+    }
+
+    fn keep_summary(&mut self, start: Micros, summary: &SourceSummary) -> usize {
+        let slot = (start / PANE_US).rem_euclid(SUMMARY_PANES) as u32;
+        // Plain values: encoding into memory has no way to fail.
+        let body = postcard::to_stdvec(&(start, summary)).unwrap_or_default();
+        let size = body.len();
+        self.core.image.put(Table::Summary, slot, body);
+        self.summaries.insert(start, summary.clone());
+        size
+    }
+
+    /// At the end of each five minutes, their panes become one summary; returns the bytes it takes.
+    fn close_five_minutes(&mut self, start: Micros, bytes: usize) -> usize {
+        if !ends_step(start, Level::Hour) {
+            return 0;
+        }
+        let mut summary = merge_of(self.summaries.range(start - (SUMMARY_PANES - 1) * PANE_US..=start).map(|(_, s)| s));
+        if summary.first_offset == i64::MAX {
+            return 0;
+        }
+        self.core.counters.evicted += summary.bound(bytes);
+        let slot = (start / PANE_US / SUMMARY_PANES).rem_euclid(FIVE_MINUTE_SUMMARIES) as u32;
+        let body = postcard::to_stdvec(&(start, &summary)).unwrap_or_default();
+        let size = body.len();
+        self.core.image.put(Table::FiveMinutes, slot, body);
+        self.five_minutes.insert(start, summary);
+        size
+    }
+
+    fn forget_summaries(&mut self, start: Micros) {
+        let oldest_pane = start - (SUMMARY_PANES - 2) * PANE_US;
+        while let Some((old, _)) = self.summaries.first_key_value().filter(|(old, _)| **old < oldest_pane) {
+            let old = *old;
+            self.summaries.remove(&old);
+            self.core.image.put(Table::Summary, (old / PANE_US).rem_euclid(SUMMARY_PANES) as u32, Vec::new());
+        }
+        let oldest_five = start - (Level::Hour.panes() - 1 - SUMMARY_PANES) * PANE_US;
+        while let Some((old, _)) = self.five_minutes.first_key_value().filter(|(old, _)| **old < oldest_five) {
+            let old = *old;
+            self.five_minutes.remove(&old);
+            let slot = (old / PANE_US / SUMMARY_PANES).rem_euclid(FIVE_MINUTE_SUMMARIES) as u32;
+            self.core.image.put(Table::FiveMinutes, slot, Vec::new());
+        }
+    }
+
+    fn judge_windows(&mut self, start: Micros, newest: &SourceSummary) -> Vec<crate::task::Firing> {
+        let mut windows: Vec<(Level, SourceSummary, SourceSummary)> = Vec::new();
+        let last = |panes: i64| self.summaries.range(start - (panes - 1) * PANE_US..=start).map(|(_, summary)| summary);
+        if newest.first_offset != i64::MAX {
+            windows.push((Level::Minute, newest.clone(), merge_of(last(Level::Minute.panes()))));
+        }
+        if ends_step(start, Level::FiveMinutes) {
+            let step = merge_of(last(Level::FiveMinutes.step_panes()));
+            if step.first_offset != i64::MAX {
+                windows.push((Level::FiveMinutes, step, merge_of(last(Level::FiveMinutes.panes()))));
+            }
+        }
+        if ends_step(start, Level::Hour)
+            && let Some(step) = self.five_minutes.get(&start)
+        {
+            let first = start - (Level::Hour.panes() - SUMMARY_PANES) * PANE_US;
+            let merged = merge_of(self.five_minutes.range(first..=start).map(|(_, summary)| summary));
+            windows.push((Level::Hour, step.clone(), merged));
+        }
+        if windows.is_empty() {
+            return Vec::new();
+        }
+        let mut named: BTreeSet<Host> = self
+            .core
+            .episodes
+            .iter()
+            .filter(|episode| names_a_scan(&episode.key.detector))
+            .filter_map(|e| e.key.source.clone())
+            .collect();
+        let sensors = |seen_by: SeenBy| self.sensors.named(seen_by.forward, seen_by.reverse);
+        let mut firings = Vec::new();
+        for detector in detectors_of(Stage::Source) {
+            for (level, newest, merged) in &windows {
+                if !detector.entry().windows.contains(level) {
+                    continue;
+                }
+                let window = window_of(start, level.panes());
+                let view = SourceView { level: *level, window, newest, merged, named: &named, sensors: &sensors };
+                firings
+                    .extend(self.core.judge(detector, |rules, verdicts| detector.judge_source(&view, rules, verdicts)));
+            }
+            if names_a_scan(detector.entry().id) {
+                named.extend(firings.iter().filter_map(|firing| firing.judgement.source.clone()));
+            }
+        }
+        // What opened early in a pane still open is told already.
+        firings.retain(|firing| !self.opened.contains_key(&EpisodeKey::of(firing.detector, &firing.judgement)));
+        firings
+    }
+
+    /// A pair's pane crossed a threshold by itself, and no episode of it is open: say so now (DESIGN §5.9).
+    fn fire_early(&mut self, start: Micros, key: &PairKey) {
+        for detector in detectors_of(Stage::Source) {
+            let Some(open) = self.panes.get(&start) else { return };
+            let Some(counts) = open.pane.pair(key) else { return };
+            if detector.crosses_early(counts, self.core.profile.rules_of(detector)) {
+                self.open_early(detector, start, key);
+            }
+        }
+    }
+
+    fn open_early(&mut self, detector: &'static dyn Detector, start: Micros, key: &PairKey) {
+        let Some(open) = self.panes.get(&start) else { return };
+        let Some(counts) = open.pane.pair(key) else { return };
+        let nothing = SourceSummary {
+            first_offset: open.pane.first_offset,
+            degraded: open.pane.degraded.clone(),
+            ..SourceSummary::neutral()
+        };
+        let sensors = |seen_by: SeenBy| self.sensors.named(seen_by.forward, seen_by.reverse);
+        let view = SourceView {
+            level: Level::Pane,
+            window: window_of(start, 1),
+            newest: &nothing,
+            merged: &nothing,
+            named: &BTreeSet::new(),
+            sensors: &sensors,
+        };
+        let mut verdicts = Verdicts::default();
+        detector.judge_early(key, counts, &view, self.core.profile.rules_of(detector), &mut verdicts);
+        for judgement in verdicts.firings {
+            let episode_key = EpisodeKey::of(detector.entry(), &judgement);
+            let known = self.opened.contains_key(&episode_key) || self.core.episodes.get(&episode_key).is_some();
+            let opened_of_source =
+                |key: &&EpisodeKey| key.detector == episode_key.detector && key.source == episode_key.source;
+            let of_source = self.core.episodes.of_source(&episode_key.detector, &episode_key.source)
+                + self.opened.keys().filter(opened_of_source).count();
+            let has_room = self.opened.len() < self.core.config.shares.opened
+                && of_source < crate::episode::EPISODES_PER_SOURCE
+                && self.core.episodes.len() + self.opened.len() < self.core.config.shares.episodes;
+            if known || !has_room {
+                continue;
+            }
+            let taken: BTreeSet<u32> = self.opened.values().map(|(slot, _)| *slot).collect();
+            let slot = (0..).find(|slot| !taken.contains(slot)).unwrap_or_default();
+            let episode = Episode::open(episode_key.clone(), judgement.clone(), start);
+            let Ok(body) = postcard::to_stdvec(&episode) else { continue };
+            self.core.image.put(Table::Opened, slot, body);
+            self.core.emit(detector.entry(), &episode, &judgement, EpisodeState::Opened);
+            self.core.counters.judged.entry(detector.entry().id.to_owned()).or_default().fired += 1;
+            self.core.outbox.urgent = true;
+            self.opened.insert(episode_key, (slot, episode));
+        }
+    }
+
+    /// Episodes that opened early in the pane now closing enter the ledger.
+    fn adopt_opened(&mut self, start: Micros) {
+        let due: Vec<EpisodeKey> =
+            self.opened.values().filter(|(_, episode)| episode.start <= start).map(|(_, e)| e.key.clone()).collect();
+        for key in due {
+            let Some((slot, episode)) = self.opened.remove(&key) else { continue };
+            self.core.image.put(Table::Opened, slot, Vec::new());
+            let mut changes = Vec::new();
+            if let Err(episode) = self.core.episodes.adopt(episode, &mut changes) {
+                self.core.counters.episodes_refused += 1;
+                self.core.publish_closed(&episode);
+            }
+            for (slot, body) in changes {
+                self.core.image.put(Table::Episode, slot, body);
+            }
+        }
+    }
+
+    fn send_partials(&mut self, pane: Micros, bodies: Vec<PartialBody>) {
+        let (partition, partition_count) = (self.core.identity.partition, self.core.identity.partition_count);
+        let rules_hash = self.core.profile.rules_hash();
+        let partial = |body| Partial { v: 1, partition, partition_count, pane, rules_hash, body };
+        self.core.outbox.partials.extend(bodies.into_iter().map(partial));
+    }
+
+    fn mark_closed(&mut self, ended: bool) {
+        let pane = self.closed_through.unwrap_or_default();
+        let marker = PartialBody::Marker { ended, complete: true, degraded: Vec::new() };
+        self.send_partials(pane, vec![marker]);
+    }
+
+    /// Closes a commit that will begin at `state_end` of the state partition. What it returns must be appended atomically, and
+    /// again as it is if that fails.
+    pub fn checkpoint(&mut self, state_end: i64) -> Checkpoint {
+        self.core.epoch += 1;
+        let oldest = self.panes.values().map(|open| &open.origin).min_by_key(|origin| origin.offset);
+        let replay =
+            oldest.cloned().unwrap_or_else(|| Origin { offset: self.core.position, sensors: self.sensors.clone() });
+        let replay_from = replay.offset;
+        let head = Head {
+            epoch: self.core.epoch,
+            engine: env!("CARGO_PKG_VERSION").to_owned(),
+            rules_hash: self.core.profile.rules_hash(),
+            hash_seed: self.core.config.seed.fingerprint(),
+            position: self.core.position,
+            closed_through: self.closed_through,
+            ended: self.ended,
+            sensors: self.sensors.clone(),
+            replay,
+            counters: self.core.counters.clone(),
+        };
+        self.core.checkpoint(&head, replay_from, state_end)
+    }
+
+    /// Whether the task still refills panes from before its commit. A checkpoint must wait until it does not.
+    #[must_use]
+    pub fn is_replaying(&self) -> bool {
+        self.replay.is_some()
+    }
+}
+
+fn names_a_scan(detector: &str) -> bool {
+    matches!(detector, "port_scan" | "host_sweep")
+}
+
+/// Whether a window of `level` ends with the pane that starts at `start`.
+fn ends_step(start: Micros, level: Level) -> bool {
+    (start / PANE_US + 1).rem_euclid(level.step_panes()) == 0
+}
+
+fn merge_of<'a>(parts: impl Iterator<Item = &'a SourceSummary>) -> SourceSummary {
+    let mut merged = SourceSummary::neutral();
+    for part in parts {
+        merged.merge(part);
+    }
+    merged
+}
+
+fn decode<'a, T: Deserialize<'a>>(table: Table, slot: u32, body: &'a [u8]) -> Result<T, UnreadableState> {
+    postcard::from_bytes(body).map_err(|_| unreadable(table, slot))
+}
+
+fn unreadable(table: Table, slot: u32) -> UnreadableState {
+    UnreadableState::Body { table: table.name().to_owned(), slot }
+}

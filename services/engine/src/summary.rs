@@ -1,0 +1,320 @@
+//! What a closed pane leaves behind for longer windows: bounded counts per key that merge by addition and union.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use weir_schemas::partial::PartialFlow;
+use weir_schemas::{Flow, Host, Micros};
+
+use crate::bounded::Weigh;
+use crate::distinct::Distinct;
+use crate::technique::Technique;
+
+/// Evidence flows kept per key: those with the smallest ids, so that any merge order keeps the same.
+pub const EVIDENCE_FLOWS: usize = 3;
+
+/// The few flows that stand for many.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EvidenceSample(Vec<PartialFlow>);
+
+impl EvidenceSample {
+    /// Offers a flow.
+    pub fn offer(&mut self, flow: &Flow) {
+        if self.0.len() == EVIDENCE_FLOWS && self.0.last().is_some_and(|last| last.flow_id <= flow.flow_id) {
+            return;
+        }
+        self.insert(PartialFlow {
+            flow_id: flow.flow_id,
+            community_id: flow.community_id,
+            src: flow.src.host.clone(),
+            src_port: flow.src.port,
+            dst: flow.dst.host.clone(),
+            dst_port: flow.dst.port,
+            proto: flow.proto,
+            first_time: flow.first_time,
+            packets: flow.fwd.packets + flow.rev.packets,
+            bytes: flow.fwd.bytes + flow.rev.bytes,
+            outcome: flow.outcome as u8,
+        });
+    }
+
+    fn insert(&mut self, flow: PartialFlow) {
+        if let Err(place) = self.0.binary_search(&flow) {
+            self.0.insert(place, flow);
+            self.0.truncate(EVIDENCE_FLOWS);
+        }
+    }
+
+    /// Adds another sample.
+    pub fn merge(&mut self, other: &[PartialFlow]) {
+        for flow in other {
+            self.insert(flow.clone());
+        }
+    }
+
+    /// The flows, smallest id first.
+    #[must_use]
+    pub fn flows(&self) -> &[PartialFlow] {
+        &self.0
+    }
+}
+
+/// Which sensors saw a key, by their bits in the task's sensor table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeenBy {
+    /// Sensors that saw source → responder packets.
+    pub forward: u64,
+    /// Sensors that saw responder → source packets.
+    pub reverse: u64,
+}
+
+impl SeenBy {
+    /// Adds other sensors.
+    pub fn merge(&mut self, other: Self) {
+        self.forward |= other.forward;
+        self.reverse |= other.reverse;
+    }
+}
+
+/// One source's attempts at one target by one technique.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct PairKey {
+    /// Initiator.
+    pub source: Host,
+    /// Responder.
+    pub target: Host,
+    /// How.
+    pub technique: Technique,
+}
+
+/// Counts of a [`PairKey`]. Everything but `completed` counts what the profile counts (failed attempts; `classic`: all).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PairCounts {
+    /// Attempts counted.
+    pub attempts: u64,
+    /// SYN packets of those attempts.
+    pub syn: u64,
+    /// Attempts refused.
+    pub refused: u64,
+    /// Attempts without an answer.
+    pub unanswered: u64,
+    /// Handshakes left half-open.
+    pub half_open: u64,
+    /// Attempts completed since the pair's first counted attempt of the pane.
+    pub completed: u64,
+    /// Distinct destination ports.
+    pub ports: Distinct,
+    /// Some of the flows.
+    pub evidence: EvidenceSample,
+    /// Who saw them.
+    pub seen_by: SeenBy,
+}
+
+impl Weigh for PairCounts {
+    fn weight(&self) -> u64 {
+        self.ports.count()
+    }
+}
+
+impl PairCounts {
+    fn merge(&mut self, other: &Self) {
+        self.attempts += other.attempts;
+        self.syn += other.syn;
+        self.refused += other.refused;
+        self.unanswered += other.unanswered;
+        self.half_open += other.half_open;
+        self.completed += other.completed;
+        self.ports.merge(&other.ports);
+        self.evidence.merge(other.evidence.flows());
+        self.seen_by.merge(other.seen_by);
+    }
+}
+
+/// One source's attempts at one service of many hosts.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct SweepKey {
+    /// Initiator.
+    pub source: Host,
+    /// Tcp, Udp, Icmp or Arp.
+    pub technique: Technique,
+    /// Service port; 0 for ICMP and ARP.
+    pub port: u16,
+}
+
+/// Counts of a [`SweepKey`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SweepCounts {
+    /// Failed attempts.
+    pub failed: u64,
+    /// Attempts completed since the key's first failed attempt of the pane.
+    pub completed: u64,
+    /// Distinct hosts at which attempts failed.
+    pub targets: Distinct,
+    /// Some of the flows.
+    pub evidence: EvidenceSample,
+    /// Who saw them.
+    pub seen_by: SeenBy,
+}
+
+impl Weigh for SweepCounts {
+    fn weight(&self) -> u64 {
+        self.targets.count()
+    }
+}
+
+impl SweepCounts {
+    fn merge(&mut self, other: &Self) {
+        self.failed += other.failed;
+        self.completed += other.completed;
+        self.targets.merge(&other.targets);
+        self.evidence.merge(other.evidence.flows());
+        self.seen_by.merge(other.seen_by);
+    }
+}
+
+/// One source's TCP attempts, whatever they were aimed at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceCounts {
+    /// Connections begun with a SYN.
+    pub attempts: u64,
+    /// Of these, completed.
+    pub completed: u64,
+    /// Answered, never acknowledged.
+    pub half_open: u64,
+    /// Refused.
+    pub refused: u64,
+    /// Not answered.
+    pub unanswered: u64,
+    /// Who saw them.
+    pub seen_by: SeenBy,
+}
+
+impl Weigh for SourceCounts {
+    fn weight(&self) -> u64 {
+        self.attempts
+    }
+}
+
+impl SourceCounts {
+    fn merge(&mut self, other: &Self) {
+        self.attempts += other.attempts;
+        self.completed += other.completed;
+        self.half_open += other.half_open;
+        self.refused += other.refused;
+        self.unanswered += other.unanswered;
+        self.seen_by.merge(other.seen_by);
+    }
+
+    /// Attempts that did not complete.
+    #[must_use]
+    pub fn incomplete(&self) -> u64 {
+        self.half_open + self.refused + self.unanswered
+    }
+}
+
+/// The summary of one or more closed panes of a source-keyed partition.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceSummary {
+    /// Attempts by pair.
+    pub pairs: BTreeMap<PairKey, PairCounts>,
+    /// Attempts by service.
+    pub sweeps: BTreeMap<SweepKey, SweepCounts>,
+    /// TCP attempts by source.
+    pub sources: BTreeMap<Host, SourceCounts>,
+    /// Attempts per source that eviction may have hidden.
+    pub sources_error: u64,
+    /// Flows whose direction nothing proved.
+    pub undirected: u64,
+    /// Offset of the oldest pane's first record.
+    pub first_offset: i64,
+    /// Every record of it was there.
+    pub complete: bool,
+    /// What makes it less than exact.
+    pub degraded: BTreeSet<String>,
+}
+
+impl SourceSummary {
+    /// An empty summary that merges neutrally.
+    #[must_use]
+    pub fn neutral() -> Self {
+        Self { complete: true, first_offset: i64::MAX, ..Self::default() }
+    }
+
+    /// Adds another pane or window.
+    pub fn merge(&mut self, other: &Self) {
+        merge_into(&mut self.pairs, &other.pairs, PairCounts::merge);
+        merge_into(&mut self.sweeps, &other.sweeps, SweepCounts::merge);
+        merge_into(&mut self.sources, &other.sources, SourceCounts::merge);
+        self.sources_error += other.sources_error;
+        self.undirected += other.undirected;
+        self.first_offset = self.first_offset.min(other.first_offset);
+        self.complete &= other.complete;
+        self.degraded.extend(other.degraded.iter().cloned());
+    }
+
+    /// Cuts the summary to what `bytes` of state can hold, heaviest first per table; returns how many entries left.
+    pub fn bound(&mut self, bytes: usize) -> u64 {
+        let share = bytes / 8;
+        let (pairs, _) = keep_heaviest(&mut self.pairs, share * 3);
+        let (sweeps, _) = keep_heaviest(&mut self.sweeps, share * 2);
+        let (sources, heaviest_lost) = keep_heaviest(&mut self.sources, share * 3);
+        self.sources_error = self.sources_error.max(heaviest_lost);
+        let left = pairs + sweeps + sources;
+        if left > 0 {
+            self.degraded.insert("evicted".to_owned());
+        }
+        left
+    }
+}
+
+/// Adds the counts of `from` to those of `into`, key by key.
+pub fn merge_into<K: Ord + Clone, V: Clone>(
+    into: &mut BTreeMap<K, V>,
+    from: &BTreeMap<K, V>,
+    merge: impl Fn(&mut V, &V),
+) {
+    for (key, counts) in from {
+        match into.get_mut(key) {
+            Some(mine) => merge(mine, counts),
+            None => {
+                into.insert(key.clone(), counts.clone());
+            }
+        }
+    }
+}
+
+/// Keeps the heaviest entries whose encodings fit into `bytes`; returns how many left, and the greatest weight among them.
+pub fn keep_heaviest<K, V>(entries: &mut BTreeMap<K, V>, bytes: usize) -> (u64, u64)
+where
+    K: Ord + Clone + Serialize,
+    V: Weigh + Serialize,
+{
+    let size_of = |key: &K, value: &V| postcard::experimental::serialized_size(&(key, value)).unwrap_or(bytes + 1);
+    let sizes: Vec<usize> = entries.iter().map(|(key, value)| size_of(key, value)).collect();
+    if sizes.iter().sum::<usize>() <= bytes {
+        return (0, 0);
+    }
+    let mut ranked: Vec<(u64, K, usize)> =
+        entries.iter().zip(sizes).map(|((key, value), size)| (value.weight(), key.clone(), size)).collect();
+    ranked.sort_unstable_by(|left, right| (right.0, &right.1).cmp(&(left.0, &left.1)));
+    let mut room = bytes;
+    let mut lost = (0, 0);
+    for (weight, key, size) in ranked {
+        if let Some(rest) = room.checked_sub(size) {
+            room = rest;
+            continue;
+        }
+        // Nothing lighter may stay when something heavier had to leave.
+        room = 0;
+        entries.remove(&key);
+        lost = (lost.0 + 1, lost.1.max(weight));
+    }
+    lost
+}
+
+/// The window of event time that a merge of panes covers.
+#[must_use]
+pub fn window_of(newest_pane: Micros, panes: i64) -> weir_schemas::finding::Window {
+    let end = newest_pane + weir_schemas::PANE_US;
+    weir_schemas::finding::Window { start: end - panes * weir_schemas::PANE_US, end }
+}

@@ -1,0 +1,266 @@
+//! What the source task and the site task have in common: firings become episodes, episodes findings, and all of it state.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use weir_schemas::finding::Provenance;
+use weir_schemas::{EpisodeState, Finding, Micros, Partial, ScopeKind, StateEntry};
+
+use crate::config::EngineConfig;
+use crate::counters::Counters;
+use crate::detectors::{CATALOGUE, Detector, Entry};
+use crate::episode::{EPISODES_PER_SOURCE, Episode, EpisodeKey, Episodes, Fired, finding};
+use crate::image::{CommitMetadata, Image, STATE_VERSION, Table, UnreadableState};
+use crate::judgement::{Judgement, Verdicts};
+use crate::profile::Profile;
+
+/// Where a task's records come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskIdentity {
+    /// Input topic.
+    pub topic: String,
+    /// Input partition.
+    pub partition: u32,
+    /// Partitions of the input topic.
+    pub partition_count: u32,
+}
+
+/// What a task wants published, in order.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Outbox {
+    /// Findings for `weir.findings.v1`.
+    pub findings: Vec<Finding>,
+    /// Partials for `weir.partials.v1`; markers go to every partition of it.
+    pub partials: Vec<Partial>,
+    /// It holds an early `opened`: commit within 100 ms.
+    pub urgent: bool,
+}
+
+impl Outbox {
+    /// Whether there is nothing to publish.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.findings.is_empty() && self.partials.is_empty()
+    }
+}
+
+/// One commit: what to write, atomically with the outbox's contents.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Checkpoint {
+    /// Next input offset.
+    pub offset: i64,
+    /// Goes into the commit's metadata.
+    pub metadata: String,
+    /// Goes into the state topic; the head is the last.
+    pub state: Vec<StateEntry>,
+    /// Goes out.
+    pub outbox: Outbox,
+}
+
+pub(crate) struct TaskCore {
+    pub(crate) identity: TaskIdentity,
+    pub(crate) config: EngineConfig,
+    pub(crate) profile: Arc<Profile>,
+    pub(crate) image: Image,
+    pub(crate) episodes: Episodes,
+    pub(crate) counters: Counters,
+    pub(crate) outbox: Outbox,
+    pub(crate) epoch: u64,
+    pub(crate) position: i64,
+    /// Panes up to this were partly read under another engine or profile: say so.
+    pub(crate) changed_through: Option<(Micros, &'static str)>,
+}
+
+/// A firing on its way to its episode.
+pub(crate) struct Firing {
+    pub(crate) detector: &'static Entry,
+    pub(crate) judgement: Judgement,
+}
+
+impl TaskCore {
+    pub(crate) fn new(identity: TaskIdentity, config: EngineConfig, profile: Arc<Profile>, position: i64) -> Self {
+        let episodes = Episodes::new(config.shares.episodes);
+        Self {
+            identity,
+            config,
+            profile,
+            image: Image::default(),
+            episodes,
+            counters: Counters::default(),
+            outbox: Outbox::default(),
+            epoch: 0,
+            position,
+            changed_through: None,
+        }
+    }
+
+    /// Runs every detector over one kind of window and collects what fires.
+    pub(crate) fn judge(
+        &mut self,
+        detector: &'static dyn Detector,
+        judge: impl FnOnce(&crate::profile::Rules, &mut Verdicts),
+    ) -> Vec<Firing> {
+        let mut verdicts = Verdicts::default();
+        judge(self.profile.rules_of(detector), &mut verdicts);
+        let judged = self.counters.judged.entry(detector.entry().id.to_owned()).or_default();
+        judged.fired += verdicts.firings.len() as u64;
+        judged.quiet += verdicts.quiet;
+        for (reason, count) in verdicts.cannot_judge {
+            *judged.cannot_judge.entry(reason.to_owned()).or_default() += count;
+        }
+        let firing = |judgement| Firing { detector: detector.entry(), judgement };
+        verdicts.firings.into_iter().map(firing).collect()
+    }
+
+    /// Turns the firings of one pane close into episodes and findings.
+    pub(crate) fn settle(&mut self, pane: Micros, firings: Vec<Firing>, room: &mut usize) {
+        for (key, firing) in self.by_episode(firings) {
+            let mut changes = Vec::new();
+            let judgement = firing.judgement.clone();
+            let fired = self.episodes.fire(key, firing.judgement, pane, room, &mut changes);
+            for (slot, body) in changes {
+                self.image.put(Table::Episode, slot, body);
+            }
+            match fired {
+                Fired::Opened(key) => self.publish(firing.detector, &key, &judgement, EpisodeState::Opened),
+                Fired::Updated(key) => self.publish(firing.detector, &key, &judgement, EpisodeState::Updated),
+                Fired::Joined => {}
+                Fired::Refused => self.counters.episodes_refused += 1,
+                Fired::Deferred => self.counters.deferred += 1,
+            }
+        }
+    }
+
+    /// One firing per episode: the highest severity, then the longest window, speaks. Over [`EPISODES_PER_SOURCE`] open ones
+    /// of a detector and source, further targets feed one episode without target.
+    fn by_episode(&self, firings: Vec<Firing>) -> BTreeMap<EpisodeKey, Firing> {
+        let mut best: BTreeMap<EpisodeKey, Firing> = BTreeMap::new();
+        let mut offer = |key: EpisodeKey, firing: Firing| {
+            let rank = |judgement: &Judgement| (judgement.severity, judgement.window.end - judgement.window.start);
+            match best.get(&key) {
+                Some(known) if rank(&known.judgement) >= rank(&firing.judgement) => {}
+                _ => {
+                    best.insert(key, firing);
+                }
+            }
+        };
+        let mut new_targets: BTreeMap<EpisodeKey, Vec<Firing>> = BTreeMap::new();
+        for firing in firings {
+            let key = EpisodeKey::of(firing.detector, &firing.judgement);
+            let may_overflow = key.source.is_some() && key.target.is_some();
+            if may_overflow && self.episodes.get(&key).is_none() {
+                new_targets.entry(key).or_default().push(firing);
+            } else {
+                offer(key, firing);
+            }
+        }
+        let mut opening: BTreeMap<(String, Option<weir_schemas::Host>), usize> = BTreeMap::new();
+        for (key, firings) in new_targets {
+            let group = (key.detector.clone(), key.source.clone());
+            let opening = opening.entry(group).or_insert_with(|| self.episodes.of_source(&key.detector, &key.source));
+            let overflows = *opening >= EPISODES_PER_SOURCE;
+            if !overflows {
+                *opening += 1;
+            }
+            for mut firing in firings {
+                if overflows {
+                    firing.judgement.scope = ScopeKind::Source;
+                    firing.judgement.target = None;
+                    firing.judgement.target_port = None;
+                }
+                offer(EpisodeKey::of(firing.detector, &firing.judgement), firing);
+            }
+        }
+        best
+    }
+
+    /// Closes the episodes that end with `pane`, or all of them.
+    pub(crate) fn close_episodes(&mut self, pane: Option<Micros>) {
+        let mut changes = Vec::new();
+        let closed = self.episodes.close(pane, &mut changes);
+        for (slot, body) in changes {
+            self.image.put(Table::Episode, slot, body);
+        }
+        for episode in closed {
+            self.publish_closed(&episode);
+        }
+    }
+
+    pub(crate) fn publish_closed(&mut self, episode: &Episode) {
+        let Some(detector) = crate::detectors::find(&episode.key.detector) else { return };
+        let peak = episode.peak.clone();
+        self.emit(detector.entry(), episode, &peak, EpisodeState::Closed);
+    }
+
+    fn publish(&mut self, detector: &'static Entry, key: &EpisodeKey, judgement: &Judgement, state: EpisodeState) {
+        let Some(episode) = self.episodes.get(key).cloned() else { return };
+        self.emit(detector, &episode, judgement, state);
+    }
+
+    pub(crate) fn emit(&mut self, detector: &Entry, episode: &Episode, judgement: &Judgement, state: EpisodeState) {
+        let provenance = Provenance {
+            topic: self.identity.topic.clone(),
+            partition: self.identity.partition,
+            first_offset: if judgement.first_offset == i64::MAX { self.position } else { judgement.first_offset },
+            last_offset: self.position - 1,
+            engine: env!("CARGO_PKG_VERSION").to_owned(),
+            rules_hash: format!("{:016x}", self.profile.rules_hash()),
+            emitted_at: None,
+        };
+        let mut finding = finding(detector, episode, judgement, state, &self.profile.name, provenance);
+        if let Some((through, why)) = self.changed_through
+            && judgement.window.start <= through
+        {
+            finding.degraded.push(why.to_owned());
+            finding.degraded.sort();
+        }
+        *self.counters.findings.entry(state.name().to_owned()).or_default() += 1;
+        self.outbox.findings.push(finding);
+    }
+
+    /// Closes a commit around `head`.
+    pub(crate) fn checkpoint<H: Serialize>(&mut self, head: &H, replay_from: i64, state_end: i64) -> Checkpoint {
+        let mut state = self.image.take_dirty(self.epoch, state_end);
+        // The head is made of plain values: encoding it into memory has no way to fail.
+        let body = postcard::to_stdvec(head).unwrap_or_default();
+        let table = Table::Head.name().to_owned();
+        state.push(StateEntry { v: STATE_VERSION, epoch: self.epoch, table, slot: 0, body });
+        let metadata = CommitMetadata { epoch: self.epoch, replay_from, state_from: self.image.state_from() };
+        Checkpoint {
+            offset: self.position,
+            metadata: metadata.to_text(),
+            state,
+            outbox: std::mem::take(&mut self.outbox),
+        }
+    }
+}
+
+/// What a restore read from the state topic.
+pub(crate) struct Restored<H> {
+    pub(crate) image: Image,
+    pub(crate) head: H,
+    pub(crate) commit: CommitMetadata,
+}
+
+/// Reads image and head back, and holds them against the commit.
+pub(crate) fn restore<H: DeserializeOwned>(
+    metadata: &str,
+    entries: &[StateEntry],
+) -> Result<Restored<H>, UnreadableState> {
+    let commit = CommitMetadata::parse(metadata)?;
+    let (image, head) = Image::load(entries, commit.state_from)?;
+    let found = head.as_ref().map(|entry| entry.epoch);
+    let Some(entry) = head.filter(|entry| entry.epoch == commit.epoch) else {
+        return Err(UnreadableState::Epoch { committed: commit.epoch, found });
+    };
+    let head = postcard::from_bytes(&entry.body)
+        .map_err(|_| UnreadableState::Body { table: entry.table.clone(), slot: entry.slot })?;
+    Ok(Restored { image, head, commit })
+}
+
+/// The detectors that run in `stage`.
+pub(crate) fn detectors_of(stage: crate::detectors::Stage) -> impl Iterator<Item = &'static dyn Detector> {
+    CATALOGUE.iter().copied().filter(move |detector| detector.entry().stage == stage)
+}

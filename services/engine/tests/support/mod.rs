@@ -1,0 +1,255 @@
+//! What the engine's tests share: a log of records as a sensor would write it, and a task driven over it with crashes.
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use std::sync::Arc;
+
+use weir_engine::config::Shares;
+use weir_engine::image::CommitMetadata;
+use weir_engine::{Checkpoint, Counters, EngineConfig, Profile, SiteTask, SourceTask, TaskIdentity};
+use weir_schemas::{
+    Counts, End, EndReason, Finding, Flow, Host, Initiator, Mark, MarkStatus, Micros, Outcome, Partial, Record,
+    SECOND_US, StateEntry, Tcp, TcpFlags,
+};
+
+/// A record with the time the log appended it.
+pub type Appended<T> = (Micros, T);
+
+/// First event time of the tests: 2026-01-01 00:00:00 UTC.
+pub const EPOCH: Micros = 1_767_225_600 * SECOND_US;
+
+/// One attempt as a sensor reports it.
+pub fn attempt(at: Micros, source: &str, target: &str, port: u16, outcome: Outcome) -> Flow {
+    let answered = !matches!(outcome, Outcome::Unanswered | Outcome::Expired);
+    let at = EPOCH + at;
+    let mut community_id = [0_u8; 20];
+    let name = format!("{source}>{target}:{port}@{at}");
+    for (index, byte) in name.bytes().enumerate() {
+        community_id[index % 20] = community_id[index % 20].wrapping_mul(31) ^ byte;
+    }
+    let flow_id = name
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
+    Flow {
+        sensor: "s1".into(),
+        site: "lab".into(),
+        boot: 1,
+        seq: 0,
+        input: "test".into(),
+        sampling: 1,
+        event_time: at,
+        first_time: at,
+        last_time: at,
+        clock_offset_us: 0,
+        src: End::new(Host::parse(source), 40_000),
+        dst: End::new(Host::parse(target), port),
+        proto: 6,
+        icmp_type: None,
+        icmp_code: None,
+        vlan: Vec::new(),
+        tunnel: None,
+        initiator: Initiator::Syn,
+        vantage: if answered { 3 } else { 1 },
+        outcome,
+        fwd: Counts { packets: 1, bytes: 60, payload: 0, total_packets: 1, total_bytes: 60 },
+        rev: if answered {
+            Counts { packets: 1, bytes: 40, payload: 0, total_packets: 1, total_bytes: 40 }
+        } else {
+            Counts::default()
+        },
+        flow_id,
+        community_id,
+        export_index: 0,
+        end_reason: EndReason::Active,
+        capture_drops: 0,
+        tcp: Some(Box::new(Tcp { fwd: TcpFlags { syn: 1, ..TcpFlags::default() }, first_flags: 2, ..Tcp::default() })),
+        app: None,
+        link: None,
+        timing: None,
+        labels: Vec::new(),
+    }
+}
+
+/// A transfer of `bytes` to `target`, no attempt.
+pub fn transfer(at: Micros, source: &str, target: &str, bytes: u64) -> Flow {
+    let mut flow = attempt(at, source, target, 443, Outcome::None);
+    flow.tcp = Some(Box::default());
+    flow.fwd = Counts { packets: bytes / 1_000 + 1, bytes, payload: bytes, total_packets: 9, total_bytes: bytes };
+    flow.export_index = 1;
+    flow
+}
+
+/// A mark.
+pub fn mark(sensor: &str, t: Micros, end: bool) -> Record {
+    Record::Mark(Box::new(Mark {
+        sensor: sensor.into(),
+        site: "lab".into(),
+        boot: 1,
+        seq: 0,
+        t: EPOCH + t,
+        end,
+        status: MarkStatus::default(),
+    }))
+}
+
+/// What one sensor would write for these flows: in order of time, a mark each second, an `end` mark, sequence numbers.
+pub fn log_of(mut flows: Vec<Flow>) -> Vec<Appended<Record>> {
+    flows.sort_by_key(|flow| (flow.event_time, flow.flow_id));
+    let last = flows.last().map_or(EPOCH, |flow| flow.event_time);
+    let mut log: Vec<Appended<Record>> = Vec::new();
+    let mut next_mark = flows.first().map_or(EPOCH, |flow| flow.event_time) - EPOCH;
+    for flow in flows {
+        let at = flow.event_time;
+        // A long silence needs one mark, not one per second.
+        if at - EPOCH - next_mark > 600 * SECOND_US {
+            log.push((at, mark("s1", next_mark, false)));
+            next_mark = at - EPOCH;
+        }
+        while EPOCH + next_mark <= at {
+            log.push((EPOCH + next_mark, mark("s1", next_mark, false)));
+            next_mark += SECOND_US;
+        }
+        log.push((at, Record::Flow(Box::new(flow))));
+    }
+    log.push((last, mark("s1", last - EPOCH, true)));
+    number(&mut log);
+    log
+}
+
+/// Gives every record its sequence number.
+pub fn number(log: &mut [Appended<Record>]) {
+    let mut next: std::collections::BTreeMap<String, u64> = std::collections::BTreeMap::new();
+    for (_, record) in log {
+        let (sensor, seq) = match record {
+            Record::Flow(flow) => (&flow.sensor, &mut flow.seq),
+            Record::Mark(mark) => (&mark.sensor, &mut mark.seq),
+        };
+        let next = next.entry(sensor.to_string()).or_default();
+        *next += 1;
+        *seq = *next;
+    }
+}
+
+/// Settings of a run.
+#[derive(Clone)]
+pub struct Setup {
+    pub config: EngineConfig,
+    pub profile: Arc<Profile>,
+}
+
+impl Setup {
+    pub fn new(memory: usize) -> Self {
+        let config = EngineConfig { shares: Shares::of(memory), ..EngineConfig::default() };
+        Self { config, profile: Arc::new(Profile::named("default", None).unwrap()) }
+    }
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self::new(64 << 20)
+    }
+}
+
+/// All that a run published, and what it counted.
+#[derive(Debug, Default, PartialEq)]
+pub struct Outcomes {
+    pub findings: Vec<Finding>,
+    pub partials: Vec<Partial>,
+    pub counters: Counters,
+}
+
+/// A partition's durable side: what commits left behind.
+#[derive(Default)]
+pub struct Durable {
+    committed: Option<(i64, String)>,
+    state: Vec<StateEntry>,
+    pub published: Outcomes,
+}
+
+impl Durable {
+    fn append(&mut self, checkpoint: Checkpoint) {
+        self.committed = Some((checkpoint.offset, checkpoint.metadata));
+        self.state.extend(checkpoint.state);
+        self.published.findings.extend(checkpoint.outbox.findings);
+        self.published.partials.extend(checkpoint.outbox.partials);
+    }
+
+    fn entries(&self, metadata: &str) -> Vec<StateEntry> {
+        let commit = CommitMetadata::parse(metadata).unwrap();
+        self.state[commit.state_from as usize..].to_vec()
+    }
+}
+
+/// When to commit and when to crash, record by record.
+#[derive(Clone, Debug)]
+pub struct Schedule {
+    /// Commit after every n-th record.
+    pub commit_every: usize,
+    /// Crash after these many records were applied (counting replays).
+    pub crashes: Vec<usize>,
+}
+
+fn identity(topic: &str) -> TaskIdentity {
+    TaskIdentity { topic: topic.to_owned(), partition: 0, partition_count: 1 }
+}
+
+macro_rules! drive {
+    ($name:ident, $task:ty, $record:ty, $topic:literal) => {
+        /// Runs a task over a log under a schedule of commits and crashes.
+        pub fn $name(setup: &Setup, log: &[Appended<$record>], schedule: &Schedule) -> Outcomes {
+            let mut durable = Durable::default();
+            let mut crashes = schedule.crashes.iter().copied();
+            let mut next_crash = crashes.next();
+            let mut applied = 0;
+            'life: loop {
+                let (config, profile) = (setup.config.clone(), setup.profile.clone());
+                let mut task = match &durable.committed {
+                    None => <$task>::new(identity($topic), config, profile, 0),
+                    Some((_, metadata)) => {
+                        let entries = durable.entries(metadata);
+                        <$task>::restore(identity($topic), config, profile, metadata, &entries).unwrap()
+                    }
+                };
+                let mut since_commit = 0;
+                while (task.position() as usize) < log.len() {
+                    let offset = task.position();
+                    let (append_time, record) = &log[offset as usize];
+                    task.apply(offset, *append_time, record);
+                    applied += 1;
+                    since_commit += 1;
+                    if next_crash.is_some_and(|crash| applied >= crash) {
+                        next_crash = crashes.next();
+                        continue 'life;
+                    }
+                    if !task.is_replaying() && (since_commit >= schedule.commit_every || task.outbox().urgent) {
+                        let checkpoint = task.checkpoint(durable.state.len() as i64);
+                        durable.append(checkpoint);
+                        since_commit = 0;
+                    }
+                }
+                let checkpoint = task.checkpoint(durable.state.len() as i64);
+                durable.append(checkpoint);
+                durable.published.counters = task.counters().clone();
+                return durable.published;
+            }
+        }
+    };
+}
+
+drive!(run_source, SourceTask, Record, "weir.flows.v1");
+drive!(run_site, SiteTask, Partial, "weir.partials.v1");
+
+/// A run without crashes that commits at the end.
+pub fn straight() -> Schedule {
+    Schedule { commit_every: usize::MAX, crashes: Vec::new() }
+}
+
+/// The same finding without what may differ between runs that mean the same.
+pub fn canonical(mut finding: Finding) -> Finding {
+    finding.provenance = weir_schemas::Provenance::default();
+    finding
+}
+
+/// Canonical findings in order.
+pub fn canonical_all(outcomes: &Outcomes) -> Vec<Finding> {
+    outcomes.findings.iter().cloned().map(canonical).collect()
+}
