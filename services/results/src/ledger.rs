@@ -29,7 +29,7 @@ pub struct Published {
     pub state: EpisodeState,
     /// Window end of that revision, µs.
     pub last_time: Micros,
-    /// The first revision was itself made by a replay: then so may be those that follow.
+    /// All revisions so far were made by a replay: then it began the episode, and may end it.
     pub from_replay: bool,
     /// First eight bytes of the SHA-256 of each revision's canonical form, oldest first.
     pub contents: Vec<u64>,
@@ -124,6 +124,7 @@ impl Ledger {
         published.revision += 1;
         published.state = finding.state;
         published.last_time = finding.window.end;
+        published.from_replay = known.from_replay && replayed;
         published.contents.push(content);
         if published.contents.len() > REMEMBERED_REVISIONS {
             published.contents.remove(0);
@@ -273,6 +274,9 @@ mod tests {
         assert_eq!(ledger.judge(&sample::port_scan().id("new").degraded("replayed")), Decision::Publish(1));
         let closing = sample::port_scan().id("new").state(EpisodeState::Closed).degraded("replayed");
         assert_eq!(ledger.judge(&closing), Decision::Publish(2));
+        let live = sample::port_scan().id("new").observed(7.0);
+        assert_eq!(ledger.judge(&live), Decision::Publish(3));
+        assert_eq!(ledger.judge(&live.observed(8.0).degraded("replayed")), Decision::Replayed);
     }
 
     #[test]

@@ -2,6 +2,40 @@
 //!
 //! [`ResultsService`] numbers and words findings over any bus. [`Episodes`] gathers what it published; the `render`
 //! functions print it; [`CaptureSummary`] adds up flow records for the capture report.
+//!
+//! ```
+//! use weir_bus::local::{LocalBus, Retention};
+//! use weir_results::{
+//!     CaptureSummary, Episodes, ResultsConfig, ResultsService, RunFacts, TableOptions, capture_report, json_line,
+//!     render_table,
+//! };
+//! use weir_schemas::Severity;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut bus = LocalBus::new();
+//! for topic in ["weir.findings.v1", "weir.anomalies.v1", "weir.state.results.v1"] {
+//!     bus.create(topic, 1, Retention::UntilRead)?;
+//! }
+//! let mut results = ResultsService::restore(ResultsConfig::new("weir."), &mut bus)?;
+//! let mut episodes = Episodes::new(Severity::Low);
+//! loop {
+//!     let step = results.step(&mut bus)?;
+//!     for anomaly in &step.published {
+//!         if episodes.add(anomaly) {
+//!             println!("{}", json_line(anomaly));
+//!         }
+//!     }
+//!     if step.read == 0 {
+//!         break;
+//!     }
+//! }
+//! let facts = RunFacts::default();
+//! print!("{}", render_table(&episodes, &facts, &TableOptions::for_stdout()));
+//! print!("{}", capture_report(&CaptureSummary::default(), &episodes, &facts));
+//! assert_eq!(episodes.exit_status(), weir_results::EXIT_NOTHING_FOUND);
+//! # Ok(())
+//! # }
+//! ```
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 

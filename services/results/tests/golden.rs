@@ -101,6 +101,19 @@ fn table_on_a_narrow_terminal() {
 }
 
 #[test]
+fn a_long_name_is_cut_in_the_table_and_whole_in_the_words() {
+    let name = "a-rather-long-name-of-a-workstation.of.some.department.example.com";
+    let mut finding = sample::incomplete_handshakes();
+    finding.source = Some(Party { ip: None, name: Some(name.to_owned()), port: None });
+    let found = episodes(&[published("07", 1, finding)]);
+    let table = render_table(&found, &RunFacts::default(), &TableOptions { width: 130, ..TableOptions::default() });
+    let row = table.lines().find(|line| line.starts_with("low")).unwrap();
+    assert!(row.contains("a-rather-long-name") && row.contains('…') && row.ends_with("10 s"), "{row}");
+    assert!(row.chars().count() <= 130, "{row}");
+    assert!(table.contains(&format!("that {name} began")), "{table}");
+}
+
+#[test]
 fn table_in_colour() {
     let options = TableOptions { width: 140, colour: true, explained: 1, ..TableOptions::default() };
     assert_golden("table_colour.txt", &render_table(&episodes(&anomalies()), &facts(), &options));

@@ -140,6 +140,10 @@ struct Row {
 
 const HEADINGS: [&str; 6] = ["WHAT", "SOURCE → TARGET", "OBSERVED (THRESHOLD)", "SURE", "SINCE (UTC)", "LASTED"];
 const SEVERITY_COLUMNS: usize = 8;
+/// The column that may be cut: names can be long, and the words below the table repeat them whole.
+const WHO: usize = 1;
+/// Two IPv4 addresses and the arrow.
+const LEAST_WHO_COLUMNS: usize = 33;
 const GAP: &str = "  ";
 
 fn row(episode: &Episode) -> Row {
@@ -162,7 +166,13 @@ fn rows(found: &[&Episode], options: &TableOptions) -> String {
         }
     }
     let total = SEVERITY_COLUMNS + widths.iter().map(|columns| columns + GAP.len()).sum::<usize>();
-    let mut out = if total <= options.width { in_columns(&rows, &widths, options) } else { stacked(&rows, options) };
+    let excess = total.saturating_sub(options.width);
+    let mut out = if widths[WHO].saturating_sub(excess) >= LEAST_WHO_COLUMNS.min(widths[WHO]) {
+        widths[WHO] -= excess;
+        in_columns(&rows, &widths, options)
+    } else {
+        stacked(&rows, options)
+    };
     let more = found.len().saturating_sub(options.rows);
     if more > 0 {
         let line = format!(
