@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::error::ErrorKind;
 use clap::{Args, Parser};
-use weir_runtime::config::{self, Loaded, Sources};
+use weir_runtime::config::{self, Flag, Loaded, Sources};
 
 use crate::command::Command;
 use crate::failure::{EXIT_USAGE, Failure};
@@ -50,9 +50,17 @@ pub struct Globals {
 impl Globals {
     /// The configuration from file, environment and flags, with the origin of each value.
     pub fn load_config(&self) -> Result<Loaded, Failure> {
-        let mut settings = self.set.clone();
-        settings.extend(self.log_level.iter().map(|level| ("log.level".to_owned(), level.clone())));
-        let sources = Sources { file: self.config.clone(), environment: std::env::vars_os().collect(), settings };
+        self.load_config_with(&[])
+    }
+
+    /// Likewise, where a command has flags of its own that set keys: `(flag, key, value)`. They win over `--set`.
+    pub fn load_config_with(&self, of_command: &[(&str, &str, Option<&String>)]) -> Result<Loaded, Failure> {
+        let mut flags: Vec<Flag> = self.set.iter().map(|(key, value)| Flag::set(key, value)).collect();
+        for (name, key, value) in [("--log-level", "log.level", self.log_level.as_ref())].iter().chain(of_command) {
+            let flag = |value: &String| Flag { name: (*name).to_owned(), key: (*key).to_owned(), value: value.clone() };
+            flags.extend(value.map(flag));
+        }
+        let sources = Sources { file: self.config.clone(), environment: std::env::vars_os().collect(), flags };
         config::load(&sources).map_err(Failure::usage)
     }
 }

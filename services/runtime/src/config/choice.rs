@@ -25,7 +25,10 @@ macro_rules! choice {
             fn from_raw(raw: &$crate::config::value::Raw) -> Result<Self, String> {
                 match raw.text() {
                     $(Some($word) => Ok(Self::$variant),)+
-                    _ => Err($crate::config::value::wrong(raw, "choice", concat!("one of", $(" ", $word),+))),
+                    _ => {
+                        let words = [$($word),+].join(", ");
+                        Err($crate::config::value::wrong(raw, "choice", &format!("one of {words}")))
+                    }
                 }
             }
 

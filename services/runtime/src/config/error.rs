@@ -19,7 +19,7 @@ pub enum Origin {
     },
     /// An environment variable.
     Environment(String),
-    /// A flag.
+    /// A flag, as it was written up to its value.
     Flag(String),
 }
 
@@ -29,7 +29,7 @@ impl fmt::Display for Origin {
             Self::Default => f.write_str("default"),
             Self::File { path, line, column } => write!(f, "{}:{line}:{column}", path.display()),
             Self::Environment(variable) => write!(f, "environment {variable}"),
-            Self::Flag(key) => write!(f, "--set {key}"),
+            Self::Flag(flag) => f.write_str(flag),
         }
     }
 }

@@ -39,8 +39,27 @@ pub struct Sources {
     pub file: Option<PathBuf>,
     /// The environment; variables that do not begin with `WEIR__` are ignored.
     pub environment: Vec<(OsString, OsString)>,
-    /// Flags: `section.key` and value text.
-    pub settings: Vec<(String, String)>,
+    /// Flags; of several for one key the last wins.
+    pub flags: Vec<Flag>,
+}
+
+/// A flag that sets a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Flag {
+    /// The flag as errors name it: `--set log.level`, `--log-level`.
+    pub name: String,
+    /// The key, `section.key`.
+    pub key: String,
+    /// The value's text.
+    pub value: String,
+}
+
+impl Flag {
+    /// The flag `--set key=value`.
+    #[must_use]
+    pub fn set(key: &str, value: &str) -> Self {
+        Self { name: format!("--set {key}"), key: key.to_owned(), value: value.to_owned() }
+    }
 }
 
 /// A configuration, and where each of its values comes from.
@@ -58,7 +77,7 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
         settings.layer(file::read(path)?)?;
     }
     settings.layer(environment::read(&sources.environment)?)?;
-    settings.layer(resolve::flags(&sources.settings))?;
+    settings.layer(resolve::flags(&sources.flags))?;
     settings.read_value_files()?;
     let config = Config::resolve(&settings)?;
     check::check(&config, &settings)?;

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::error::Origin;
 use super::key::Key;
 use super::sections::SECTIONS;
-use super::value::{ConfigValue as _, Kind};
+use super::value::{Kind, quote};
 use super::{Config, Loaded};
 
 const PROFILE_DOCUMENTATION: &str = "Thresholds that replace a profile's own: `[profile.<name>.<detector>]`, then `key = number`. \
@@ -30,7 +30,17 @@ pub fn show(loaded: &Loaded, with_origin: bool) -> String {
         }
         text.push('\n');
     }
-    text.push_str(&loaded.config.profile.to_toml().unwrap_or_default());
+    for (profile, detectors) in &loaded.config.profile.0 {
+        for (detector, thresholds) in detectors {
+            let _ = writeln!(text, "[profile.{}.{}]", quote(profile), quote(detector));
+            for (key, number) in thresholds {
+                let origin = loaded.origin(&format!("profile.{profile}.{detector}.{key}"));
+                let note = if with_origin { format!("  # {origin}") } else { String::new() };
+                let _ = writeln!(text, "{} = {number:?}{note}", quote(key));
+            }
+            text.push('\n');
+        }
+    }
     text.truncate(text.trim_end().len());
     text.push('\n');
     text

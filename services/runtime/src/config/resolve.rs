@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use super::Flag;
 use super::error::{ConfigError, Origin};
 use super::key::Key;
 use super::sections::SECTIONS;
@@ -34,20 +35,16 @@ pub struct Settings {
     by_key: BTreeMap<String, Setting>,
 }
 
-/// Settings of `--set` flags; a later one wins.
-pub fn flags(pairs: &[(String, String)]) -> Vec<Setting> {
-    let setting = |(key, value): &(String, String)| {
-        (
-            key.clone(),
-            Setting {
-                key: key.clone(),
-                raw: Raw::Text(value.clone()),
-                origin: Origin::Flag(key.clone()),
-                value_origin: None,
-            },
-        )
+/// Settings of flags; of several for one key the last wins.
+pub fn flags(flags: &[Flag]) -> Vec<Setting> {
+    let setting = |Flag { name, key, value }: &Flag| Setting {
+        key: key.clone(),
+        raw: Raw::Text(value.clone()),
+        origin: Origin::Flag(name.clone()),
+        value_origin: None,
     };
-    pairs.iter().map(setting).collect::<BTreeMap<_, _>>().into_values().collect()
+    let last_by_key: BTreeMap<&String, Setting> = flags.iter().map(|flag| (&flag.key, setting(flag))).collect();
+    last_by_key.into_values().collect()
 }
 
 fn keys() -> impl Iterator<Item = &'static Key> + Clone {

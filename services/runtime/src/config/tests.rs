@@ -20,10 +20,6 @@ fn variable(name: &str, value: &str) -> (OsString, OsString) {
     (name.into(), value.into())
 }
 
-fn flag(key: &str, value: &str) -> (String, String) {
-    (key.to_owned(), value.to_owned())
-}
-
 /// The error of a file of this text, without the directory.
 fn error_of(text: &str) -> String {
     let (directory, sources) = file(text);
@@ -50,7 +46,7 @@ fn flag_over_environment_over_file_over_default() {
         variable("WEIR_CONFIG", "ignored"),
         variable("PATH", "ignored"),
     ];
-    sources.settings = vec![flag("engine.profile", "z"), flag("engine.profile", "classic")];
+    sources.flags = vec![Flag::set("engine.profile", "z"), Flag::set("engine.profile", "classic")];
     let loaded = load(&sources).unwrap();
     assert_eq!(loaded.config.log.level, LogLevel::Error);
     assert_eq!(loaded.config.site.name, "office");
@@ -82,7 +78,7 @@ fn errors_name_place_key_fault_and_remedy() {
         ),
         (
             "[log]\nlevel = \"loud\"",
-            "weir.toml:2:9: log.level: \"loud\" is no choice; write one of error warn info debug trace",
+            "weir.toml:2:9: log.level: \"loud\" is no choice; write one of error, warn, info, debug, trace",
         ),
         (
             "[site]\nnetworks = [\"10.0.0.1/8\"]",
@@ -133,7 +129,7 @@ fn what_is_no_toml_is_one_line_with_its_place() {
 
 #[test]
 fn errors_of_flags_and_environment_name_them() {
-    let flags = Sources { settings: vec![flag("sensor.idle_timeout", "soon")], ..Sources::default() };
+    let flags = Sources { flags: vec![Flag::set("sensor.idle_timeout", "soon")], ..Sources::default() };
     let error = load(&flags).unwrap_err().to_string();
     assert!(error.starts_with("--set sensor.idle_timeout: sensor.idle_timeout: \"soon\" is no duration"), "{error}");
     let environment = Sources { environment: vec![variable("WEIR__LOG__LEVLE", "info")], ..Sources::default() };
@@ -190,10 +186,10 @@ fn lists_tables_sinks_and_thresholds_are_read() {
          [profile.default.port_scan]\nmin_ports = 30\nshare = 0.5\n\
          [[results.sinks]]\nkind = \"file\"\nid = \"out\"\npath = \"/tmp/x\"\nrequired = true\n",
     );
-    sources.settings = vec![
-        flag("kafka.bootstrap", "a:1, b:2"),
-        flag("profile.default.port_scan.min_ports", "40"),
-        flag("detector.stages", "site"),
+    sources.flags = vec![
+        Flag::set("kafka.bootstrap", "a:1, b:2"),
+        Flag::set("profile.default.port_scan.min_ports", "40"),
+        Flag::set("detector.stages", "site"),
     ];
     let config = load(&sources).unwrap().config;
     assert_eq!(config.kafka.bootstrap, ["a:1", "b:2"]);
@@ -204,7 +200,9 @@ fn lists_tables_sinks_and_thresholds_are_read() {
     let sink = &config.results.sinks[0];
     assert_eq!((sink.kind.as_str(), sink.id.as_str(), sink.required), ("file", "out", true));
     assert_eq!(sink.options["path"], Raw::String("/tmp/x".to_owned()));
-    let (_directory, shown) = file(&load(&sources).unwrap().show(true));
+    let shown = load(&sources).unwrap().show(true);
+    assert!(shown.contains("\"min_ports\" = 40.0  # --set profile.default.port_scan.min_ports\n"), "{shown}");
+    let (_directory, shown) = file(&shown);
     assert_eq!(load(&shown).unwrap().config, config);
 }
 
@@ -225,10 +223,10 @@ proptest! {
     fn what_is_shown_reads_back(name in "[^\\p{C}]{1,12}", control in any::<char>(), idle in 1_u64..1 << 40, follow: bool) {
         let (_directory, mut sources) = file("");
         let name = format!("{name}{control}.");
-        sources.settings = vec![
-            flag("site.name", &name),
-            flag("sensor.idle_timeout", &format!("{idle}us")),
-            flag("sensor.follow", &follow.to_string()),
+        sources.flags = vec![
+            Flag::set("site.name", &name),
+            Flag::set("sensor.idle_timeout", &format!("{idle}us")),
+            Flag::set("sensor.follow", &follow.to_string()),
         ];
         let loaded = load(&sources).unwrap();
         prop_assert_eq!(&loaded.config.site.name, &name);

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use weir_runtime::config;
 
 use crate::arguments::Globals;
@@ -29,7 +29,8 @@ Examples:
 
 const SCHEMA_EXAMPLES: &str = "\
 Examples:
-  weir config schema > weir.schema.json";
+  weir config schema > weir.schema.json
+  weir config schema --format markdown       every key, for people";
 
 /// Check and show the configuration
 ///
@@ -56,9 +57,22 @@ pub enum Action {
         #[arg(long)]
         origin: bool,
     },
-    /// Print the JSON Schema of the configuration file
+    /// Print what a configuration file may hold: as JSON Schema, or as a reference
     #[command(after_help = SCHEMA_EXAMPLES)]
-    Schema,
+    Schema {
+        /// How to print it
+        #[arg(long, value_enum, default_value_t = SchemaFormat::Json)]
+        format: SchemaFormat,
+    },
+}
+
+/// How to print what a configuration file may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SchemaFormat {
+    /// JSON Schema, for editors and validators
+    Json,
+    /// Tables for people
+    Markdown,
 }
 
 /// Checks or prints the configuration.
@@ -69,7 +83,8 @@ pub fn run(globals: &Globals, arguments: &Config) -> Result<ExitCode, Failure> {
             format!("the configuration is sound: {set} keys set, the others at their defaults\n")
         }
         Action::Show { origin } => globals.load_config()?.show(origin),
-        Action::Schema => config::json_schema(),
+        Action::Schema { format: SchemaFormat::Json } => config::json_schema(),
+        Action::Schema { format: SchemaFormat::Markdown } => config::reference(),
     };
     output::print(&text)?;
     Ok(ExitCode::SUCCESS)
