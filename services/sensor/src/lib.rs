@@ -1,4 +1,10 @@
 //! The sensor: files in, flow records and marks out.
-#![deny(unsafe_code)]
+#![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod decode;
+pub mod flow;
+pub mod input;
 pub mod packet;
+pub mod publish;
+pub mod sensor;

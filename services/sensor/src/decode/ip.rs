@@ -1,0 +1,183 @@
+//! IPv4 (RFC 791) and IPv6 (RFC 8200): addresses, length, fragments, extension headers.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use weir_schemas::Host;
+
+use super::{DecodeError, number16, number32, transport};
+use crate::packet::{Body, Fragment, IpPacket, Packet, Quoted, Transport};
+
+const AUTHENTICATION: u8 = 51;
+const NO_NEXT_HEADER: u8 = 59;
+
+/// The headers of a packet up to its transport header.
+struct Network<'a> {
+    src: Host,
+    dst: Host,
+    proto: u8,
+    length: u32,
+    ttl: u8,
+    fragment: Option<Fragment>,
+    /// Captured bytes after the last network header, without padding of the link layer.
+    payload: &'a [u8],
+    /// Bytes after the last network header on the wire.
+    payload_wire: u32,
+    error: Option<DecodeError>,
+}
+
+/// Decodes an IP packet whose frame has `wire` bytes from the IP header on.
+#[inline]
+pub(super) fn decode(packet: &mut Packet, data: &[u8], wire: u32) -> Option<DecodeError> {
+    let network = match network(data, wire) {
+        Ok(network) => network,
+        Err(error) => return Some(error),
+    };
+    let mut error = network.error;
+    let later_fragment = network.fragment.is_some_and(|fragment| fragment.offset != 0);
+    let transport = if later_fragment || error.is_some() {
+        Transport::None
+    } else {
+        transport::decode(network.proto, network.payload, network.payload_wire, &mut error)
+    };
+    packet.body = Body::Ip(IpPacket {
+        src: network.src,
+        dst: network.dst,
+        proto: network.proto,
+        length: network.length,
+        ttl: network.ttl,
+        fragment: network.fragment,
+        transport,
+    });
+    error
+}
+
+/// The packet that an ICMP error quotes, if enough of it is there.
+pub(super) fn quoted(data: &[u8]) -> Option<Box<Quoted>> {
+    let network = network(data, data.len() as u32).ok()?;
+    let later_fragment = network.fragment.is_some_and(|fragment| fragment.offset != 0);
+    let payload = if later_fragment { &[] } else { network.payload };
+    let ports = transport::quoted_ports(network.proto, payload);
+    Some(Box::new(Quoted {
+        src: network.src,
+        dst: network.dst,
+        proto: network.proto,
+        src_port: ports.src_port,
+        dst_port: ports.dst_port,
+        icmp_kind: ports.icmp_kind,
+        icmp_code: ports.icmp_code,
+    }))
+}
+
+#[inline]
+fn network(data: &[u8], wire: u32) -> Result<Network<'_>, DecodeError> {
+    match data.first().map(|byte| byte >> 4) {
+        Some(4) => version4(data, wire),
+        Some(6) => version6(data, wire),
+        Some(_) => Err(DecodeError::IpVersion),
+        None => Err(DecodeError::Link),
+    }
+}
+
+#[inline]
+fn version4(data: &[u8], wire: u32) -> Result<Network<'_>, DecodeError> {
+    let header = data.first_chunk::<20>().ok_or(DecodeError::Ipv4)?;
+    let header_length = usize::from(header[0] & 0x0f) * 4;
+    if header_length < 20 {
+        return Err(DecodeError::Ipv4);
+    }
+    let total_length = u32::from(u16::from_be_bytes([header[2], header[3]]));
+    // Segmentation offload leaves the field 0 in packets captured before they are cut up.
+    let length = if total_length == 0 { wire } else { total_length };
+    let flags_offset = u16::from_be_bytes([header[6], header[7]]);
+    let (more, offset) = (flags_offset & 0x2000 != 0, (flags_offset & 0x1fff) * 8);
+    let fragment = (more || offset != 0).then(|| Fragment {
+        id: u32::from(u16::from_be_bytes([header[4], header[5]])),
+        offset,
+        more,
+    });
+    let end = data.len().min(length as usize);
+    let mut network = Network {
+        src: Host::V4(Ipv4Addr::new(header[12], header[13], header[14], header[15])),
+        dst: Host::V4(Ipv4Addr::new(header[16], header[17], header[18], header[19])),
+        proto: header[9],
+        length,
+        ttl: header[8],
+        fragment,
+        payload: data.get(header_length..end).unwrap_or_default(),
+        payload_wire: length.saturating_sub(header_length as u32),
+        error: (length < header_length as u32).then_some(DecodeError::Ipv4),
+    };
+    if network.proto == AUTHENTICATION && offset == 0 {
+        extension_headers(&mut network, DecodeError::Ipv4);
+    }
+    Ok(network)
+}
+
+#[inline]
+fn version6(data: &[u8], wire: u32) -> Result<Network<'_>, DecodeError> {
+    let header = data.first_chunk::<40>().ok_or(DecodeError::Ipv6)?;
+    let payload_length = u32::from(u16::from_be_bytes([header[4], header[5]]));
+    // 0 stands for a jumbogram (RFC 2675) or for segmentation offload, unless there is no payload at all.
+    let unsized_payload = payload_length == 0 && header[6] != NO_NEXT_HEADER;
+    let length = if unsized_payload { wire.max(40) } else { 40 + payload_length };
+    let address = |at: usize| {
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&header[at..at + 16]);
+        Host::V6(Ipv6Addr::from(bytes))
+    };
+    let mut network = Network {
+        src: address(8),
+        dst: address(24),
+        proto: header[6],
+        length,
+        ttl: header[7],
+        fragment: None,
+        payload: &data[40..data.len().min(length as usize)],
+        payload_wire: length - 40,
+        error: None,
+    };
+    extension_headers(&mut network, DecodeError::Ipv6);
+    Ok(network)
+}
+
+/// Passes over extension headers (RFC 8200 §4); ends at the first header that is none, at a later fragment, or where the
+/// capture was cut. Every turn shortens the payload, so it ends.
+#[inline]
+fn extension_headers(network: &mut Network<'_>, overrun: DecodeError) {
+    loop {
+        let length = match network.proto {
+            // Hop-by-hop, routing, destination options, mobility, HIP, shim6.
+            0 | 43 | 60 | 135 | 139 | 140 if overrun == DecodeError::Ipv6 => {
+                network.payload.get(1).map(|units| (usize::from(*units) + 1) * 8)
+            }
+            44 if overrun == DecodeError::Ipv6 => Some(8),
+            // RFC 4302 §2.2: in units of four bytes, minus 2.
+            AUTHENTICATION => network.payload.get(1).map(|units| (usize::from(*units) + 2) * 4),
+            _ => return,
+        };
+        let runs_over = length.is_none_or(|length| length as u32 > network.payload_wire);
+        if network.payload_wire < 2 || (length.is_some() && runs_over) {
+            network.error = Some(overrun);
+            return;
+        }
+        let (Some(length), Some(next)) = (length, network.payload.first().copied()) else {
+            network.payload = &[];
+            return;
+        };
+        if network.proto == 44 {
+            let (Some(offset), Some(id)) = (number16(network.payload, 2), number32(network.payload, 4)) else {
+                network.payload = &[];
+                return;
+            };
+            let fragment = Fragment { id, offset: offset & 0xfff8, more: offset & 1 != 0 };
+            // An atomic fragment is a whole packet (RFC 6946).
+            network.fragment = (fragment.offset != 0 || fragment.more).then_some(fragment);
+        }
+        network.proto = next;
+        network.payload = network.payload.get(length..).unwrap_or_default();
+        network.payload_wire -= length as u32;
+        if network.fragment.is_some_and(|fragment| fragment.offset != 0) {
+            return;
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Frames that etherparse builds decode to what was built; no bytes make the decoder panic.

@@ -1,0 +1,101 @@
+//! TCP (RFC 9293), UDP (RFC 768), ICMP (RFC 792) and ICMPv6 (RFC 4443).
+
+use super::{DecodeError, ip, number16, number32};
+use crate::packet::{IcmpMessage, TcpSegment, Transport, UdpDatagram};
+
+const ICMP: u8 = 1;
+const TCP: u8 = 6;
+const UDP: u8 = 17;
+const ICMPV6: u8 = 58;
+
+/// A header cut by the capture is [`Transport::None`]; one that the packet itself is too short for is an error as well.
+#[inline]
+pub(super) fn decode(proto: u8, data: &[u8], wire: u32, error: &mut Option<DecodeError>) -> Transport {
+    let (transport, least, kind) = match proto {
+        TCP => (tcp(data, wire, error).map(Transport::Tcp), 20, DecodeError::Tcp),
+        UDP => (udp(data, wire).map(Transport::Udp), 8, DecodeError::Udp),
+        ICMP => (icmp(data, wire).map(Transport::Icmp), 8, DecodeError::Icmp),
+        ICMPV6 => (icmpv6(data, wire).map(Transport::Icmp), 4, DecodeError::Icmp),
+        _ => return Transport::None,
+    };
+    if wire < least {
+        *error = Some(kind);
+    }
+    transport.unwrap_or(Transport::None)
+}
+
+/// Flags lie at byte 13: a shorter capture says nothing about the segment. The window may be cut off.
+#[inline]
+fn tcp(data: &[u8], wire: u32, error: &mut Option<DecodeError>) -> Option<TcpSegment> {
+    let header = data.first_chunk::<14>()?;
+    let header_length = u32::from(header[12] >> 4) * 4;
+    if header_length < 20 || header_length > wire {
+        *error = Some(DecodeError::Tcp);
+    }
+    Some(TcpSegment {
+        src_port: u16::from_be_bytes([header[0], header[1]]),
+        dst_port: u16::from_be_bytes([header[2], header[3]]),
+        seq: u32::from_be_bytes([header[4], header[5], header[6], header[7]]),
+        ack: u32::from_be_bytes([header[8], header[9], header[10], header[11]]),
+        flags: header[13],
+        window: number16(data, 14).unwrap_or(0),
+        payload: wire.saturating_sub(header_length.max(20)),
+    })
+}
+
+#[inline]
+fn udp(data: &[u8], wire: u32) -> Option<UdpDatagram> {
+    let (src_port, dst_port) = (number16(data, 0)?, number16(data, 2)?);
+    // 0 is a jumbogram (RFC 2675) or offload; more than the packet is a first fragment.
+    let length = match number16(data, 4) {
+        Some(length) if length >= 8 => u32::from(length).min(wire),
+        _ => wire,
+    };
+    let payload = length.saturating_sub(8);
+    // QR is the first bit after the identification; a whole header has 12 bytes (RFC 1035 §4.1.1).
+    let is_dns = (src_port == 53 || dst_port == 53) && payload >= 12 && data.len() >= 20;
+    let dns_response = is_dns.then(|| data[10] & 0x80 != 0);
+    Some(UdpDatagram { src_port, dst_port, payload, dns_response })
+}
+
+fn icmp(data: &[u8], wire: u32) -> Option<IcmpMessage> {
+    let (kind, code) = (*data.first()?, *data.get(1)?);
+    // Echo, router discovery has none; timestamp, information and mask requests and replies carry an identifier.
+    let id = if matches!(kind, 0 | 8 | 13..=18) { number16(data, 4).unwrap_or(0) } else { 0 };
+    let quotes = matches!(kind, 3 | 4 | 5 | 11 | 12);
+    let quoted = if quotes { data.get(8..).and_then(ip::quoted) } else { None };
+    Some(IcmpMessage { kind, code, id, payload: wire.saturating_sub(8), quoted })
+}
+
+fn icmpv6(data: &[u8], wire: u32) -> Option<IcmpMessage> {
+    let (kind, code) = (*data.first()?, *data.get(1)?);
+    let id = if matches!(kind, 128 | 129) { number16(data, 4).unwrap_or(0) } else { 0 };
+    let quoted = if (1..=4).contains(&kind) { data.get(8..).and_then(ip::quoted) } else { None };
+    Some(IcmpMessage { kind, code, id, payload: wire.saturating_sub(8), quoted })
+}
+
+/// The ports of a quoted packet: errors quote eight bytes of transport header at least (RFC 792).
+#[derive(Default)]
+pub(super) struct QuotedPorts {
+    pub(super) src_port: u16,
+    pub(super) dst_port: u16,
+    pub(super) icmp_kind: u8,
+    pub(super) icmp_code: u8,
+}
+
+pub(super) fn quoted_ports(proto: u8, data: &[u8]) -> QuotedPorts {
+    match proto {
+        TCP | UDP => number32(data, 0).map_or_else(QuotedPorts::default, |ports| QuotedPorts {
+            src_port: (ports >> 16) as u16,
+            dst_port: ports as u16,
+            ..QuotedPorts::default()
+        }),
+        ICMP | ICMPV6 => QuotedPorts {
+            src_port: number16(data, 4).unwrap_or(0),
+            icmp_kind: data.first().copied().unwrap_or(0),
+            icmp_code: data.get(1).copied().unwrap_or(0),
+            ..QuotedPorts::default()
+        },
+        _ => QuotedPorts::default(),
+    }
+}

@@ -1,0 +1,60 @@
+//! Why an input cannot be read at all: each says whose fault it is and what to do. None is mended by a retry alone.
+
+use std::io;
+
+/// An input that cannot be opened. What goes wrong later, inside an input, is a warning.
+#[derive(Debug, thiserror::Error)]
+pub enum InputError {
+    /// The file is not there.
+    #[error("{file}: no such file; check the path")]
+    Missing {
+        /// The file as it was given.
+        file: String,
+    },
+    /// A directory was given.
+    #[error("{file}: is a directory; name the capture files in it")]
+    Directory {
+        /// The path as it was given.
+        file: String,
+    },
+    /// The operating system refuses to read the file.
+    #[error("{file}: cannot be read ({source}); check its permissions and its disk")]
+    Unreadable {
+        /// The file as it was given.
+        file: String,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// There is not one byte.
+    #[error("{file}: is empty (0 bytes); give a pcap, pcapng or tcpdump text file")]
+    Empty {
+        /// The file as it was given.
+        file: String,
+    },
+    /// The content is of no supported kind.
+    #[error("{file}: unsupported: {what}; give a pcap, pcapng or tcpdump text file, plain or in gzip, zstd or zip")]
+    Unsupported {
+        /// The file as it was given.
+        file: String,
+        /// What it holds instead.
+        what: String,
+    },
+    /// No interface of the capture has a link type that can be decoded.
+    #[error("{file}: unsupported link type {number} ({name}); capture on Ethernet, raw IP, loopback or Linux cooked")]
+    LinkType {
+        /// The file as it was given.
+        file: String,
+        /// Its number in the registry of link-layer header types.
+        number: u32,
+        /// Its name there, where it is a common one.
+        name: &'static str,
+    },
+    /// The temporary file cannot be made.
+    #[error("{file}: no temporary file for spooling ({source}); free some space or set another spool directory")]
+    Spool {
+        /// The file as it was given.
+        file: String,
+        /// What the operating system said.
+        source: io::Error,
+    },
+}

@@ -1,0 +1,174 @@
+//! Opening one input: what it is told by content, packed files and standard input are spooled, order is looked at.
+
+use std::fs::{self, File};
+use std::io::{self, Cursor, Read, Seek, SeekFrom, Write};
+use std::path::Path;
+use std::time::UNIX_EPOCH;
+
+use weir_schemas::Micros;
+
+use super::bytes::{ByteStream, Source};
+use super::compression::{self, Unpacked};
+use super::date::Date;
+use super::ordered::{OrderedInput, Rereadable};
+use super::pcap::{Layout, PcapReader};
+use super::pcapng::{PcapngReader, is_pcapng};
+use super::reader::RecordReader;
+use super::tcpdump::{self, TextReader};
+use super::{InputError, InputOptions};
+use crate::decode::LinkType;
+
+/// Copied to the temporary file at a time.
+const SPOOL_STEP: usize = 64 * 1024;
+
+pub(super) fn open_one(path: &Path, options: &InputOptions) -> Result<OrderedInput, InputError> {
+    if path.as_os_str() == "-" {
+        return open_stream("-", Box::new(io::stdin()), None, options);
+    }
+    let name = path.display().to_string();
+    let unreadable = |source: io::Error| match source.kind() {
+        io::ErrorKind::NotFound => InputError::Missing { file: name.clone() },
+        _ => InputError::Unreadable { file: name.clone(), source },
+    };
+    let metadata = fs::metadata(path).map_err(unreadable)?;
+    if metadata.is_dir() {
+        return Err(InputError::Directory { file: name });
+    }
+    let mut file = File::open(path).map_err(unreadable)?;
+    let day = metadata
+        .modified()
+        .ok()
+        .and_then(|time| time.duration_since(UNIX_EPOCH).ok())
+        .map(|since| Date::of(Micros::try_from(since.as_micros()).unwrap_or(0)));
+    if !metadata.is_file() {
+        return open_stream(&name, Box::new(file), day, options);
+    }
+    let again = file.try_clone().map_err(unreadable)?;
+    let unpacked = unpack(&name, Box::new(again))?;
+    if unpacked.packed {
+        return spool(&name, unpacked, day, options);
+    }
+    file.seek(SeekFrom::Start(0)).map_err(unreadable)?;
+    let reader = reader_of(&name, &unpacked.head, Source::File(file), day, options)?;
+    ordered(&name, reader, &Rereadable::Yes, options)
+}
+
+/// Opens what can be read once only.
+pub(super) fn open_stream(
+    name: &str,
+    stream: Box<dyn Read>,
+    day: Option<Date>,
+    options: &InputOptions,
+) -> Result<OrderedInput, InputError> {
+    let unpacked = unpack(name, stream)?;
+    spool(name, unpacked, day, options)
+}
+
+fn unpack(name: &str, stream: Box<dyn Read>) -> Result<Unpacked, InputError> {
+    let unpacked = compression::unpack(stream).map_err(|source| match source.kind() {
+        io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::UnexpectedEof => {
+            InputError::Unsupported { file: name.to_owned(), what: format!("damaged or unknown packing: {source}") }
+        }
+        _ => InputError::Unreadable { file: name.to_owned(), source },
+    })?;
+    if unpacked.head.is_empty() {
+        return Err(InputError::Empty { file: name.to_owned() });
+    }
+    Ok(unpacked)
+}
+
+/// Copies a stream into a temporary file, so that it can be sorted by time like any file.
+fn spool(
+    name: &str,
+    mut unpacked: Unpacked,
+    day: Option<Date>,
+    options: &InputOptions,
+) -> Result<OrderedInput, InputError> {
+    // What is no capture is told before a gigabyte of it has been copied.
+    reader_of(name, &unpacked.head, Source::Stream(Box::new(io::empty())), day, options)?;
+    let failed = |source| InputError::Spool { file: name.to_owned(), source };
+    let mut file = match &options.spool_directory {
+        Some(directory) => tempfile::tempfile_in(directory),
+        None => tempfile::tempfile(),
+    }
+    .map_err(failed)?;
+    let mut copied = 0;
+    let mut step = vec![0; SPOOL_STEP];
+    let rest = loop {
+        match unpacked.stream.read(&mut step) {
+            Ok(0) => break None,
+            Ok(count) if copied + count as u64 > options.spool => break Some(Rest::More(step[..count].to_vec())),
+            Ok(count) => {
+                file.write_all(&step[..count]).map_err(failed)?;
+                copied += count as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => break Some(Rest::Failed(error)),
+        }
+    };
+    file.seek(SeekFrom::Start(0)).map_err(failed)?;
+    match rest {
+        None => {
+            let reader = reader_of(name, &unpacked.head, Source::File(file), day, options)?;
+            ordered(name, reader, &Rereadable::Yes, options)
+        }
+        Some(Rest::Failed(error)) => {
+            let reader = reader_of(name, &unpacked.head, Source::File(file), day, options)?;
+            ordered(name, reader, &Rereadable::Broken { offset: copied, error }, options)
+        }
+        Some(Rest::More(next)) => {
+            let stream = file.chain(Cursor::new(next)).chain(unpacked.stream);
+            let source = Source::Stream(Box::new(stream));
+            let reader = reader_of(name, &unpacked.head, source, day, options)?;
+            ordered(name, reader, &Rereadable::No { spool: options.spool }, options)
+        }
+    }
+}
+
+/// What was not copied to the temporary file.
+enum Rest {
+    More(Vec<u8>),
+    Failed(io::Error),
+}
+
+fn reader_of(
+    name: &str,
+    head: &[u8],
+    source: Source,
+    day: Option<Date>,
+    options: &InputOptions,
+) -> Result<Box<dyn RecordReader>, InputError> {
+    let stream = ByteStream::new(source);
+    if let Some(layout) = Layout::of(head) {
+        return Ok(Box::new(PcapReader::new(stream, layout)));
+    }
+    if is_pcapng(head) {
+        return Ok(Box::new(PcapngReader::new(stream)));
+    }
+    if tcpdump::is_text(head) {
+        return Ok(Box::new(TextReader::new(stream, options.date, day)));
+    }
+    let what = match head {
+        _ if head.starts_with(b"snoop\0\0\0") => "a snoop capture; convert it with editcap -F pcap",
+        _ if head.starts_with(b"MZ") || head.starts_with(b"\x7fELF") => "a program",
+        _ if head.contains(&0) => "content that is no known capture format",
+        _ => "text without a tcpdump line that begins with a time",
+    };
+    Err(InputError::Unsupported { file: name.to_owned(), what: what.to_owned() })
+}
+
+fn ordered(
+    name: &str,
+    reader: Box<dyn RecordReader>,
+    rereadable: &Rereadable,
+    options: &InputOptions,
+) -> Result<OrderedInput, InputError> {
+    let input = OrderedInput::new(name, reader, rereadable, options.reorder)
+        .map_err(|source| InputError::Unreadable { file: name.to_owned(), source })?;
+    match input.unreadable_link() {
+        Some(number) => {
+            Err(InputError::LinkType { file: name.to_owned(), number, name: LinkType::name_of(number) })
+        }
+        None => Ok(input),
+    }
+}

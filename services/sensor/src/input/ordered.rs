@@ -1,0 +1,230 @@
+//! One input in event-time order: as it stands, through the reorder buffer, or by a time index, whichever suffices.
+
+use std::cmp::Ordering;
+use std::collections::{BinaryHeap, VecDeque};
+use std::io;
+
+use weir_schemas::{Micros, Text};
+
+use super::reader::{Fault, RecordReader};
+use crate::packet::{InputCounters, InputWarning, Packet};
+
+/// Whether an input can be read a second time, which sorting takes.
+pub(super) enum Rereadable {
+    /// A regular or a temporary file.
+    Yes,
+    /// A temporary file of a stream that failed at `offset`.
+    Broken {
+        /// Bytes that were read before.
+        offset: u64,
+        /// What failed.
+        error: io::Error,
+    },
+    /// A stream beyond the spool.
+    No {
+        /// The spool's limit in bytes.
+        spool: u64,
+    },
+}
+
+/// How packets get into order.
+enum Mode {
+    /// File order is time order.
+    AsItIs,
+    /// A packet leaves when the buffer is full or the input has ended.
+    Buffer(BinaryHeap<Waiting>),
+    /// Times and offsets of all packets, sorted.
+    Index(std::vec::IntoIter<(Micros, u64)>),
+}
+
+/// A packet in the reorder buffer. The heap's greatest element is the one to leave first.
+struct Waiting {
+    number: u64,
+    packet: Packet,
+}
+
+impl Ord for Waiting {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (other.packet.time, other.number).cmp(&(self.packet.time, self.number))
+    }
+}
+
+impl PartialOrd for Waiting {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Waiting {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Waiting {}
+
+/// One input in event-time order.
+pub(super) struct OrderedInput {
+    file: Text,
+    reader: Box<dyn RecordReader>,
+    mode: Mode,
+    capacity: usize,
+    number: u64,
+    /// A fault that the look ahead met, where the packets are read by index and would not meet it again.
+    fault: Option<Fault>,
+    warnings: Vec<InputWarning>,
+    drops: u64,
+    ended: bool,
+}
+
+impl OrderedInput {
+    /// Looks at the times of all packets, if the input can be read twice, and goes back to its beginning.
+    pub(super) fn new(
+        file: &str,
+        mut reader: Box<dyn RecordReader>,
+        rereadable: &Rereadable,
+        capacity: usize,
+    ) -> io::Result<Self> {
+        let mut warnings = Vec::new();
+        let file: Text = file.into();
+        let mode = if let Rereadable::No { spool } = rereadable {
+            let message = format!(
+                "more than the spool of {spool} bytes: sorted by a buffer of {capacity} packets only, packets further \
+                 out of order will be late; give a file, or a larger spool"
+            );
+            warnings.push(InputWarning { file: file.clone(), offset: None, message });
+            Mode::Buffer(BinaryHeap::with_capacity(capacity + 1))
+        } else {
+            match look_ahead(reader.as_mut(), capacity) {
+                Order::Sorted => Mode::AsItIs,
+                Order::WithinBuffer => Mode::Buffer(BinaryHeap::with_capacity(capacity + 1)),
+                Order::Beyond => {
+                    reader.seek(0)?;
+                    Mode::Index(index(reader.as_mut()).into_iter())
+                }
+            }
+        };
+        let drops = reader.drops();
+        // Read in file order, a fault will be met again where it stands.
+        let by_index = matches!(mode, Mode::Index(_));
+        let fault = if by_index { reader.take_fault() } else { None };
+        let again = !by_index && !matches!(rereadable, Rereadable::No { .. });
+        if again && reader.unreadable_link().is_none() {
+            reader.seek(0)?;
+        }
+        if let Rereadable::Broken { offset, error } = rereadable {
+            let message = format!("reading failed ({error}); the packets before were read");
+            warnings.push(InputWarning { file: file.clone(), offset: Some(*offset), message });
+        }
+        Ok(Self { file, reader, mode, capacity, number: 0, fault, warnings, drops, ended: false })
+    }
+
+    pub(super) fn kind(&self) -> &'static str {
+        self.reader.kind()
+    }
+
+    /// A link type that cannot be decoded, if no interface has another.
+    pub(super) fn unreadable_link(&self) -> Option<u32> {
+        self.reader.unreadable_link()
+    }
+
+    pub(super) fn next_packet(&mut self, counters: &mut InputCounters) -> Option<Packet> {
+        if self.ended {
+            return None;
+        }
+        let packet = match &mut self.mode {
+            Mode::AsItIs => self.reader.next_packet(counters),
+            Mode::Buffer(heap) => {
+                while heap.len() <= self.capacity {
+                    let Some(packet) = self.reader.next_packet(counters) else {
+                        break;
+                    };
+                    self.number += 1;
+                    heap.push(Waiting { number: self.number, packet });
+                }
+                heap.pop().map(|waiting| waiting.packet)
+            }
+            Mode::Index(entries) => next_by_index(self.reader.as_mut(), entries, counters, &mut self.fault),
+        };
+        if packet.is_none() {
+            self.end(counters);
+        }
+        packet
+    }
+
+    pub(super) fn take_warnings(&mut self) -> Vec<InputWarning> {
+        std::mem::take(&mut self.warnings)
+    }
+
+    fn end(&mut self, counters: &mut InputCounters) {
+        self.ended = true;
+        counters.drops += self.drops.max(self.reader.drops());
+        if let Some(message) = self.reader.assumption() {
+            self.warnings.push(InputWarning { file: self.file.clone(), offset: None, message });
+        }
+        // One warning is enough where a broken stream ends inside a packet.
+        let told = self.warnings.iter().any(|warning| warning.offset.is_some());
+        if let Some(fault) = self.fault.take().or_else(|| self.reader.take_fault())
+            && !told
+        {
+            let Fault { offset, message } = fault;
+            self.warnings.push(InputWarning { file: self.file.clone(), offset: Some(offset), message });
+        }
+    }
+}
+
+fn next_by_index(
+    reader: &mut dyn RecordReader,
+    entries: &mut std::vec::IntoIter<(Micros, u64)>,
+    counters: &mut InputCounters,
+    fault: &mut Option<Fault>,
+) -> Option<Packet> {
+    let (time, offset) = entries.next()?;
+    if let Err(error) = reader.seek(offset) {
+        *fault = Some(Fault { offset, message: format!("reading failed ({error}); the packets before were read") });
+        return None;
+    }
+    let mut packet = reader.next_packet(counters)?;
+    // Text without dates and packets without times depend on what stands before them: the look ahead knows.
+    packet.time = time;
+    Some(packet)
+}
+
+/// How far an input is from time order.
+enum Order {
+    Sorted,
+    WithinBuffer,
+    Beyond,
+}
+
+/// A packet comes out of a buffer of `capacity` in time if all packets more than `capacity` before it are not newer.
+fn look_ahead(reader: &mut dyn RecordReader, capacity: usize) -> Order {
+    let mut newest = Micros::MIN;
+    let mut newest_of_the_past = VecDeque::with_capacity(capacity + 1);
+    let mut order = Order::Sorted;
+    while let Some((time, _)) = reader.next_time() {
+        if time < newest {
+            let settled = newest_of_the_past.front().copied();
+            if newest_of_the_past.len() > capacity && settled.is_some_and(|settled| time < settled) {
+                return Order::Beyond;
+            }
+            order = Order::WithinBuffer;
+        }
+        newest = newest.max(time);
+        if newest_of_the_past.len() > capacity {
+            newest_of_the_past.pop_front();
+        }
+        newest_of_the_past.push_back(newest);
+    }
+    order
+}
+
+fn index(reader: &mut dyn RecordReader) -> Vec<(Micros, u64)> {
+    let mut entries = Vec::new();
+    while let Some(entry) = reader.next_time() {
+        entries.push(entry);
+    }
+    // Offsets break ties: packets of one time keep their order.
+    entries.sort_unstable();
+    entries
+}

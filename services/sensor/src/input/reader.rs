@@ -1,0 +1,78 @@
+//! What the readers of all formats have in common: one record after another, in file order.
+
+use std::io;
+
+use weir_schemas::Micros;
+
+use crate::decode::DecodeError;
+use crate::packet::{Body, InputCounters, Packet};
+
+/// The longest packet that is believed; libpcap's `MAXIMUM_SNAPLEN`. More is a damaged length field.
+pub(super) const LONGEST_PACKET: u32 = 262_144;
+
+/// The end of the year 9999: later times are damage, and would overflow what is computed with them.
+const LATEST_TIME: Micros = 253_402_300_799_999_999;
+
+/// Where and why reading stopped before the end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Fault {
+    pub(super) offset: u64,
+    pub(super) message: String,
+}
+
+/// A reader of one format.
+pub(super) trait RecordReader {
+    /// The name of the format.
+    fn kind(&self) -> &'static str;
+
+    /// The next packet in file order, decoded and counted.
+    fn next_packet(&mut self, counters: &mut InputCounters) -> Option<Packet>;
+
+    /// Time and offset of the next packet, which is not decoded and not counted.
+    fn next_time(&mut self) -> Option<(Micros, u64)>;
+
+    /// Goes to the beginning (0) or to a packet whose offset [`Self::next_time`] gave.
+    fn seek(&mut self, offset: u64) -> io::Result<()>;
+
+    /// Why the reader stopped, if not at the end of the input.
+    fn take_fault(&mut self) -> Option<Fault>;
+
+    /// Packets that the capture says were dropped, as far as it was read.
+    fn drops(&self) -> u64 {
+        0
+    }
+
+    /// A link type that cannot be decoded, if there is no interface with one that can.
+    fn unreadable_link(&self) -> Option<u32> {
+        None
+    }
+
+    /// What had to be assumed to read the input.
+    fn assumption(&self) -> Option<String> {
+        None
+    }
+}
+
+/// A time of the input within the range that can be computed with.
+#[inline]
+pub(super) fn believable_time(time: Micros) -> Micros {
+    time.clamp(0, LATEST_TIME)
+}
+
+/// Counts one packet that was read.
+#[inline]
+pub(super) fn count(
+    counters: &mut InputCounters,
+    packet: &Packet,
+    error: Option<DecodeError>,
+    captured: u32,
+    wire: u32,
+) {
+    counters.packets += 1;
+    counters.bytes += u64::from(wire);
+    counters.truncated += u64::from(captured < wire);
+    match error {
+        Some(error) => *counters.decode_errors.entry(error.kind()).or_default() += 1,
+        None => counters.other += u64::from(packet.body == Body::Other),
+    }
+}

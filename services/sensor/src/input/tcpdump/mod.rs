@@ -1,0 +1,214 @@
+//! tcpdump's text: one packet per line that begins with a time, with what belongs to it on the lines that follow.
+
+mod ends;
+mod hex;
+mod icmp;
+mod line;
+mod protocols;
+mod services;
+mod stamp;
+
+use std::io;
+
+pub use line::{TextPacket, parse_line};
+pub use stamp::Stamp;
+use weir_schemas::Micros;
+
+use super::bytes::ByteStream;
+use super::date::{DAY_US, Date};
+use super::reader::{Fault, RecordReader, believable_time, count};
+use crate::decode::decode_frame;
+use crate::packet::{InputCounters, Packet};
+
+/// A longer line is no tcpdump output.
+const LONGEST_LINE: usize = 64 * 1024;
+/// What one packet's lines may fill; the rest of a longer verbose text is passed over.
+const MOST_TEXT: usize = 64 * 1024;
+/// Going back by more than this in text without dates is the next day.
+const HALF_DAY_US: Micros = DAY_US / 2;
+
+/// Whether a file that begins with `head` is text with a tcpdump line in it.
+#[must_use]
+pub fn is_text(head: &[u8]) -> bool {
+    !head.contains(&0)
+        && head.split(|byte| *byte == b'\n').any(|line| {
+            let line = String::from_utf8_lossy(line);
+            stamp::parse(&line).is_some()
+        })
+}
+
+/// Reads tcpdump text.
+pub(super) struct TextReader {
+    stream: ByteStream,
+    /// The day to assume, and whether it was given rather than guessed.
+    date: Date,
+    date_given: bool,
+    date_source: &'static str,
+    assumed: bool,
+    /// First microsecond of the day that the last time of day belonged to.
+    day: Micros,
+    last_time: Option<Micros>,
+    text: String,
+    bytes: Vec<u8>,
+    fault: Option<Fault>,
+}
+
+impl TextReader {
+    pub(super) fn new(stream: ByteStream, given: Option<Date>, file_day: Option<Date>) -> Self {
+        let date = given.or(file_day).unwrap_or(Date::from_days(0));
+        let date_source = match (given, file_day) {
+            (None, Some(_)) => "the day on which the file was last changed",
+            _ => "for want of any",
+        };
+        Self {
+            stream,
+            date,
+            date_given: given.is_some(),
+            date_source,
+            assumed: false,
+            day: date.start(),
+            last_time: None,
+            text: String::new(),
+            bytes: Vec::new(),
+            fault: None,
+        }
+    }
+
+    /// The length of the next line with its line break; 0 at the end.
+    fn next_line(&mut self) -> usize {
+        let mut wanted = 1024;
+        loop {
+            let ready = self.stream.fill(wanted);
+            if let Some(at) = ready.iter().position(|byte| *byte == b'\n') {
+                if at < LONGEST_LINE {
+                    return at + 1;
+                }
+            } else if ready.len() < wanted {
+                return ready.len().min(LONGEST_LINE);
+            } else if ready.len() <= LONGEST_LINE {
+                wanted = (ready.len() + 1).max(wanted * 2).min(LONGEST_LINE + 1);
+                continue;
+            }
+            let message = "a line over 64 KiB is no tcpdump output; the packets before were read".to_owned();
+            self.fault = Some(Fault { offset: self.stream.offset(), message });
+            return 0;
+        }
+    }
+
+    /// Gathers the lines of the next packet; returns its offset and time.
+    fn gather(&mut self) -> Option<(u64, Stamp)> {
+        self.text.clear();
+        self.bytes.clear();
+        if self.fault.is_some() {
+            return None;
+        }
+        let (offset, stamp) = loop {
+            let offset = self.stream.offset();
+            let length = self.next_line();
+            if length == 0 {
+                self.note_failure();
+                return None;
+            }
+            let line = String::from_utf8_lossy(&self.stream.fill(length)[..length]);
+            let stamp = stamp::parse(&line).map(|(stamp, _)| stamp);
+            if stamp.is_some() {
+                self.text.push_str(line.trim_end());
+            }
+            self.stream.consume(length);
+            if let Some(stamp) = stamp {
+                break (offset, stamp);
+            }
+        };
+        loop {
+            let length = self.next_line();
+            if length == 0 {
+                // A line that is too long is met again, and told, by the next call.
+                break;
+            }
+            let line = String::from_utf8_lossy(&self.stream.fill(length)[..length]);
+            if stamp::parse(&line).is_some() {
+                break;
+            }
+            let indented = line.starts_with([' ', '\t']);
+            if !hex::append(&line, &mut self.bytes) && indented && self.text.len() + line.len() < MOST_TEXT {
+                self.text.push(' ');
+                self.text.push_str(line.trim());
+            }
+            self.stream.consume(length);
+        }
+        Some((offset, stamp))
+    }
+
+    fn note_failure(&mut self) {
+        if let Some(failure) = self.stream.failure()
+            && self.fault.is_none()
+        {
+            let message = format!("reading failed ({failure}); the packets before were read");
+            self.fault = Some(Fault { offset: self.stream.offset(), message });
+        }
+    }
+
+    fn time_of(&mut self, stamp: Stamp) -> Micros {
+        let time = match stamp {
+            Stamp::Absolute(time) => time,
+            Stamp::TimeOfDay(time_of_day) => {
+                self.assumed = !self.date_given;
+                let last = self.last_time.unwrap_or(self.day + time_of_day);
+                if self.day + time_of_day < last - HALF_DAY_US {
+                    self.day += DAY_US;
+                }
+                let time = self.day + time_of_day;
+                // A packet from before midnight that stands after one from after it.
+                let straggles = time > last + HALF_DAY_US && self.day > self.date.start();
+                if straggles { time - DAY_US } else { time }
+            }
+        };
+        let time = believable_time(time);
+        self.last_time = Some(time);
+        time
+    }
+}
+
+impl RecordReader for TextReader {
+    fn kind(&self) -> &'static str {
+        "tcpdump"
+    }
+
+    fn next_packet(&mut self, counters: &mut InputCounters) -> Option<Packet> {
+        let (_, stamp) = self.gather()?;
+        let time = self.time_of(stamp);
+        if let Some((link, wire)) = hex::layout(&self.bytes, &self.text) {
+            let captured = self.bytes.len() as u32;
+            let (packet, error) = decode_frame(link, time, &self.bytes, wire.max(captured));
+            count(counters, &packet, error, captured, wire.max(captured));
+            return Some(packet);
+        }
+        let mut found = parse_line(&self.text)?;
+        found.packet.time = time;
+        count(counters, &found.packet, found.error, found.wire, found.wire);
+        Some(found.packet)
+    }
+
+    fn next_time(&mut self) -> Option<(Micros, u64)> {
+        let (offset, stamp) = self.gather()?;
+        Some((self.time_of(stamp), offset))
+    }
+
+    fn seek(&mut self, offset: u64) -> io::Result<()> {
+        self.fault = None;
+        if offset == 0 {
+            self.day = self.date.start();
+            self.last_time = None;
+        }
+        self.stream.seek(offset)
+    }
+
+    fn take_fault(&mut self) -> Option<Fault> {
+        self.fault.clone()
+    }
+
+    fn assumption(&self) -> Option<String> {
+        let (date, source) = (self.date, self.date_source);
+        self.assumed.then(|| format!("times without a date: {date} (UTC) is assumed, {source}; --date sets it"))
+    }
+}
