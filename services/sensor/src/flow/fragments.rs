@@ -1,0 +1,62 @@
+//! Which flow a later fragment belongs to: the one of its first fragment, remembered for 30 s.
+
+use std::collections::{HashMap, VecDeque};
+
+use weir_schemas::{Host, Micros, SECOND_US};
+
+use super::key::FlowKey;
+
+/// How long a first fragment is remembered (RFC 791 proposes 15 s, RFC 8200 60 s; Linux uses 30 s).
+const LIFETIME: Micros = 30 * SECOND_US;
+/// How many first fragments are remembered at most; the oldest goes.
+const CAPACITY: usize = 4096;
+
+/// What the fragments of one datagram share.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Datagram {
+    pub(super) source: Host,
+    pub(super) destination: Host,
+    pub(super) protocol: u8,
+    pub(super) id: u32,
+}
+
+/// First fragments by datagram.
+#[derive(Debug, Default)]
+pub(super) struct Fragments {
+    flows: HashMap<Datagram, (u64, FlowKey, usize)>,
+    order: VecDeque<(Micros, u64, Datagram)>,
+    next: u64,
+}
+
+impl Fragments {
+    /// Remembers the flow and the sending end of a first fragment.
+    pub(super) fn remember(&mut self, now: Micros, datagram: Datagram, key: FlowKey, sender: usize) {
+        self.forget_old(now);
+        if self.order.len() == CAPACITY {
+            self.forget_oldest();
+        }
+        self.next += 1;
+        self.order.push_back((now, self.next, datagram.clone()));
+        self.flows.insert(datagram, (self.next, key, sender));
+    }
+
+    /// The flow and the sending end of a later fragment.
+    pub(super) fn find(&mut self, now: Micros, datagram: &Datagram) -> Option<(FlowKey, usize)> {
+        self.forget_old(now);
+        self.flows.get(datagram).map(|&(_, key, sender)| (key, sender))
+    }
+
+    fn forget_old(&mut self, now: Micros) {
+        while self.order.front().is_some_and(|&(time, ..)| time + LIFETIME <= now) {
+            self.forget_oldest();
+        }
+    }
+
+    fn forget_oldest(&mut self) {
+        let Some((_, number, datagram)) = self.order.pop_front() else { return };
+        // A datagram seen again has a newer number, and stays.
+        if self.flows.get(&datagram).is_some_and(|&(newest, ..)| newest == number) {
+            self.flows.remove(&datagram);
+        }
+    }
+}
