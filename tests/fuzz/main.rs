@@ -2,10 +2,13 @@
 //!
 //! Each target (`targets.rs`) gets mutations (`mutate.rs`) of its seed files for so many seconds. It fails when it panics, when one of
 //! its own checks fails, or when one input takes longer than a second per 64 KiB begun. A failing input is written to a file,
-//! to be run again with `--replay`.
+//! to be run again with `--replay`. What a decoder accepts becomes a seed itself, so that mutations get deeper.
 #![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod codecs;
 mod mutate;
+mod promises;
 mod targets;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,8 +17,11 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use targets::{TARGETS, Target};
+use targets::{Answer, Seeds, TARGETS, Target};
 use weir_tests::chance::Chance;
+
+/// How many accepted mutations are mutated further.
+const GROWN_SEEDS: usize = 256;
 
 /// Fuzzes Weir's decoders; exit status 0: nothing found, 1: a target failed, 2: usage.
 #[derive(Parser)]
@@ -75,12 +81,15 @@ fn replay(chosen: &[&Target], file: &Path) -> ExitCode {
         Ok(input) => input,
         Err(error) => return usage(&format!("{}: {error}", file.display())),
     };
-    match failure_of(target, &input) {
-        Some(failure) => {
+    match answer_of(target, &input) {
+        Ok(answer) => {
+            println!("{}: {answer:?}", target.name);
+            ExitCode::SUCCESS
+        }
+        Err(failure) => {
             println!("{}: {failure}", target.name);
             ExitCode::FAILURE
         }
-        None => ExitCode::SUCCESS,
     }
 }
 
@@ -89,11 +98,13 @@ fn fuzz_all(arguments: &Arguments, chosen: &[&Target]) -> ExitCode {
     std::panic::set_hook(Box::new(|_| {}));
     let mut failed = 0;
     for target in chosen {
-        let seeds = match seeds_of(&arguments.corpus.join(target.corpus)) {
+        let seeds = match seeds_of(target, &arguments.corpus) {
             Ok(seeds) => seeds,
-            Err(error) => return usage(&format!("{}: {error}", arguments.corpus.join(target.corpus).display())),
+            Err(error) => {
+                return usage(&format!("the seeds of {} in {}: {error}", target.name, arguments.corpus.display()));
+            }
         };
-        let outcome = fuzz(target, &seeds, arguments);
+        let outcome = fuzz(target, seeds, arguments);
         failed += u32::from(outcome.failure.is_some());
         println!(
             "{:14} {:>9} inputs, seed {}: {}",
@@ -111,42 +122,40 @@ fn fuzz_all(arguments: &Arguments, chosen: &[&Target]) -> ExitCode {
 
 /// What came of fuzzing one target.
 struct Outcome {
-    inputs: u64,
+    inputs: usize,
     failure: Option<(String, Vec<u8>)>,
 }
 
-fn fuzz(target: &Target, seeds: &[Vec<u8>], arguments: &Arguments) -> Outcome {
+fn fuzz(target: &Target, mut seeds: Vec<Vec<u8>>, arguments: &Arguments) -> Outcome {
     let began = Instant::now();
     let mut chance = Chance::new(arguments.seed);
+    let given = seeds.len();
     let mut inputs = 0;
-    // The seeds themselves come first: a decoder that fails on what is right needs no mutation.
-    for seed in seeds {
+    while inputs < given || began.elapsed() < Duration::from_secs(arguments.seconds) {
+        // The seeds themselves come first: a decoder that fails on what is right needs no mutation.
+        let input = if inputs < given { seeds[inputs].clone() } else { mutate::mutated(&seeds, &mut chance) };
         inputs += 1;
-        if let Some(failure) = failure_of(target, seed) {
-            return Outcome { inputs, failure: Some((failure, seed.clone())) };
-        }
-    }
-    while began.elapsed() < Duration::from_secs(arguments.seconds) {
-        let input = mutate::mutated(seeds, &mut chance);
-        inputs += 1;
-        if let Some(failure) = failure_of(target, &input) {
-            return Outcome { inputs, failure: Some((failure, input)) };
+        match answer_of(target, &input) {
+            Err(failure) => return Outcome { inputs, failure: Some((failure, input)) },
+            Ok(Answer::Refused) => {}
+            Ok(Answer::Accepted) if inputs <= given || input.is_empty() => {}
+            Ok(Answer::Accepted) if seeds.len() < given + GROWN_SEEDS => seeds.push(input),
+            Ok(Answer::Accepted) => seeds[given + chance.index(GROWN_SEEDS)] = input,
         }
     }
     Outcome { inputs, failure: None }
 }
 
-/// Why the target fails on this input, if it does.
-fn failure_of(target: &Target, input: &[u8]) -> Option<String> {
+/// What the target says to this input, or why it fails on it.
+fn answer_of(target: &Target, input: &[u8]) -> Result<Answer, String> {
     let began = Instant::now();
     let result = catch_unwind(AssertUnwindSafe(|| (target.run)(input)));
+    let answer = result.map_err(|panic| format!("panic: {}", message_of(panic.as_ref())))??;
     let limit = Duration::from_secs(1 + input.len() as u64 / 65_536);
-    match result {
-        Err(panic) => Some(format!("panic: {}", message_of(panic.as_ref()))),
-        Ok(Err(check)) => Some(check),
-        Ok(Ok(())) if began.elapsed() > limit => Some(format!("took {:.1} s", began.elapsed().as_secs_f64())),
-        Ok(Ok(())) => None,
+    if began.elapsed() > limit {
+        return Err(format!("took {:.1} s", began.elapsed().as_secs_f64()));
     }
+    Ok(answer)
 }
 
 fn message_of(panic: &(dyn std::any::Any + Send)) -> String {
@@ -163,10 +172,13 @@ fn keep(arguments: &Arguments, target: &Target, input: &[u8]) -> String {
     }
 }
 
-/// The seed files of a directory, in the order of their names.
-fn seeds_of(directory: &Path) -> std::io::Result<Vec<Vec<u8>>> {
-    let mut paths =
-        std::fs::read_dir(directory)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>()?;
+/// The first inputs of a target; files in the order of their names.
+fn seeds_of(target: &Target, corpus: &Path) -> std::io::Result<Vec<Vec<u8>>> {
+    let folder = match target.seeds {
+        Seeds::Made(make) => return Ok(make()),
+        Seeds::Folder(folder) => corpus.join(folder),
+    };
+    let mut paths = std::fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>()?;
     paths.sort();
     paths.iter().map(std::fs::read).collect()
 }

@@ -27,7 +27,7 @@ fn mutate(input: &mut Vec<u8>, seeds: &[Vec<u8>], chance: &mut Chance) {
         return;
     }
     let place = chance.index(input.len());
-    match chance.below(8) {
+    match chance.below(9) {
         0 => input[place] ^= 1 << chance.below(8),
         1 => input[place] = chance.bits() as u8,
         2 => input.truncate(place),
@@ -44,6 +44,10 @@ fn mutate(input: &mut Vec<u8>, seeds: &[Vec<u8>], chance: &mut Chance) {
         6 => {
             let bytes: Vec<u8> = (0..chance.between(1, 16)).map(|_| chance.bits() as u8).collect();
             input.splice(place..place, bytes);
+        }
+        7 => {
+            // Zeros: lengths, counts and absent values in most formats.
+            input.splice(place..place, std::iter::repeat_n(0, chance.between(1, 64) as usize));
         }
         _ => splice_tail(input, place, seeds, chance),
     }
@@ -63,6 +67,9 @@ fn overwrite(input: &mut [u8], place: usize, chance: &mut Chance) {
 /// The beginning of this input with the end of a seed.
 fn splice_tail(input: &mut Vec<u8>, place: usize, seeds: &[Vec<u8>], chance: &mut Chance) {
     let Some(other) = seeds.get(chance.index(seeds.len())) else { return };
+    if other.is_empty() {
+        return;
+    }
     input.truncate(place);
     input.extend_from_slice(&other[chance.index(other.len())..]);
 }
