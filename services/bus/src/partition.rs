@@ -1,7 +1,7 @@
 //! From a host to its key, and from a key to its partition: the same as any Kafka client in Java would choose.
 
 use std::fmt::Write as _;
-use std::net::Ipv6Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use weir_schemas::Host;
 
@@ -59,12 +59,14 @@ pub fn key_of(host: &Host, ipv6_prefix: u8) -> String {
 #[must_use]
 pub fn partition_of_host(host: &Host, ipv6_prefix: u8, count: u32) -> u32 {
     let mut text = AddressText::default();
-    let written = match host {
-        Host::V4(address) => write!(text, "{address}"),
-        Host::V6(address) => write!(text, "{}", cut_to_prefix(*address, ipv6_prefix)),
+    match host {
+        Host::V4(address) => text.push_ipv4(*address),
+        Host::V6(address) => {
+            let written = write!(text, "{}", cut_to_prefix(*address, ipv6_prefix));
+            debug_assert!(written.is_ok(), "every address fits its buffer");
+        }
         Host::Name(name) => return partition_of(name, count),
-    };
-    debug_assert!(written.is_ok(), "every address fits its buffer");
+    }
     partition_of_bytes(text.as_bytes(), count)
 }
 
@@ -89,6 +91,28 @@ impl AddressText {
     fn as_bytes(&self) -> &[u8] {
         &self.bytes[..self.length]
     }
+
+    /// Appends dotted decimals: at most 15 bytes into 45. By hand, because every flow record passes here: it takes two
+    /// thirds of the time of the formatter.
+    fn push_ipv4(&mut self, address: Ipv4Addr) {
+        for (index, octet) in address.octets().into_iter().enumerate() {
+            if index > 0 {
+                self.push_byte(b'.');
+            }
+            if octet >= 100 {
+                self.push_byte(b'0' + octet / 100);
+            }
+            if octet >= 10 {
+                self.push_byte(b'0' + octet / 10 % 10);
+            }
+            self.push_byte(b'0' + octet % 10);
+        }
+    }
+
+    fn push_byte(&mut self, byte: u8) {
+        self.bytes[self.length] = byte;
+        self.length += 1;
+    }
 }
 
 impl Default for AddressText {
@@ -100,9 +124,7 @@ impl Default for AddressText {
 impl std::fmt::Write for AddressText {
     fn write_str(&mut self, text: &str) -> std::fmt::Result {
         let end = self.length + text.len();
-        let Some(room) = self.bytes.get_mut(self.length..end) else {
-            return Err(std::fmt::Error);
-        };
+        let room = self.bytes.get_mut(self.length..end).ok_or(std::fmt::Error)?;
         room.copy_from_slice(text.as_bytes());
         self.length = end;
         Ok(())
