@@ -9,6 +9,7 @@
 mod codecs;
 mod mutate;
 mod promises;
+mod samples;
 mod targets;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -96,8 +96,10 @@ fn frame(link: LinkType, bytes: &[u8]) -> Result<Answer, String> {
     Ok(if error.is_none() { Answer::Accepted } else { Answer::Refused })
 }
 
-/// A line alone is read like a file of one line.
+/// A line is parsed the same twice, and reads like a file of one line.
 fn tcpdump_line(bytes: &[u8]) -> Result<Answer, String> {
+    let text = String::from_utf8_lossy(bytes);
+    promises::same(&input::tcpdump::parse_line(&text), &input::tcpdump::parse_line(&text))?;
     let mut line = bytes.to_vec();
     line.push(b'\n');
     read_file(&line)
