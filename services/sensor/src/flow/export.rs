@@ -40,8 +40,7 @@ pub(super) struct StateNames(Vec<Text>);
 
 impl StateNames {
     pub(super) fn new() -> Self {
-        let words =
-            ["S0", "S1", "SF", "REJ", "S2", "S3", "RSTO", "RSTR", "RSTOS0", "RSTRH", "SH", "SHR", "OTH"];
+        let words = ["S0", "S1", "SF", "REJ", "S2", "S3", "RSTO", "RSTR", "RSTOS0", "RSTRH", "SH", "SHR", "OTH"];
         Self(words.into_iter().map(Text::from).collect())
     }
 
@@ -238,7 +237,11 @@ impl FlowTable {
             sampling: self.config.sampling,
             event_time: slice.event_time,
             // A record must not reach back before its pane; the flow's own first time is in its flow id.
-            first_time: if is_first { entry.first_time.min(slice.event_time).max(slice.pane) } else { slice.event_time },
+            first_time: if is_first {
+                entry.first_time.min(slice.event_time).max(slice.pane)
+            } else {
+                slice.event_time
+            },
             last_time: slice.last_time,
             clock_offset_us: 0,
             src: end(entry, source),

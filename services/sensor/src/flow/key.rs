@@ -39,12 +39,7 @@ impl FlowKey {
         let to = (to_family, to, receiver.1);
         let sender_end = usize::from(from > to);
         let (low, high) = if sender_end == 0 { (from, to) } else { (to, from) };
-        let key = Self {
-            addresses: [low.1, high.1],
-            ports: [low.2, high.2],
-            protocol,
-            families: [low.0, high.0],
-        };
+        let key = Self { addresses: [low.1, high.1], ports: [low.2, high.2], protocol, families: [low.0, high.0] };
         (key, sender_end)
     }
 

@@ -1,14 +1,15 @@
 //! Flows that ended, remembered for a while: one that resumes keeps its source, and a retry is no second attempt.
 
 use std::collections::VecDeque;
+use std::hash::BuildHasher;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
-use std::hash::BuildHasher;
 use weir_schemas::{EndReason, Micros};
 
 use super::key::FlowKey;
 use super::orientation::Rank;
+use super::tcp::TcpTrack;
 
 /// What is remembered of a flow.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +23,11 @@ pub(super) struct Remembered {
     pub(super) exports: u32,
     pub(super) syn_sequence: u32,
     pub(super) syn_sender: Option<u8>,
+    /// Of the first message, which the Community ID depends on.
+    pub(super) first_sender: u8,
+    pub(super) first_kind: (u8, u8),
+    pub(super) first_flags: u8,
+    pub(super) tcp: TcpTrack,
     pub(super) reason: EndReason,
     pub(super) rank: Rank,
     pub(super) source: u8,

@@ -239,6 +239,10 @@ impl FlowTable {
         entry.spoke = [old.packets[0] > 0, old.packets[1] > 0];
         entry.syn_sequence = old.syn_sequence;
         entry.syn_end = old.syn_sender;
+        entry.first_sender = old.first_sender;
+        entry.first_kind = old.first_kind;
+        entry.first_flags = old.first_flags;
+        entry.tcp = old.tcp;
         // Two, so that no round trip is measured over a SYN that was sent again.
         entry.syn_count = 2 * u8::from(old.syn_sender.is_some());
         true
@@ -300,6 +304,10 @@ impl FlowTable {
             exports: entry.exports,
             syn_sequence: entry.syn_sequence,
             syn_sender: entry.syn_end,
+            first_sender: entry.first_sender,
+            first_kind: entry.first_kind,
+            first_flags: entry.first_flags,
+            tcp: entry.tcp,
             reason,
             rank: entry.evidence.rank,
             source: entry.evidence.source as u8,
@@ -314,8 +322,11 @@ impl FlowTable {
             old.exports += 1;
             slice = pending.older;
         }
-        let memory =
-            if old.packets.contains(&0) || old.rank == Rank::Nothing { &mut self.unanswered } else { &mut self.answered };
+        let memory = if old.packets.contains(&0) || old.rank == Rank::Nothing {
+            &mut self.unanswered
+        } else {
+            &mut self.answered
+        };
         memory.remember(old);
     }
 
