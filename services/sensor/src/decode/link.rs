@@ -186,4 +186,3 @@ fn cooked(
     let protocol = number16(data, protocol_at)?;
     payload(packet, protocol, &data[header..], wire.saturating_sub(header as u32))
 }
-

@@ -62,12 +62,7 @@ impl DecodeError {
 /// Decodes one frame of `wire_length` bytes of which `captured` are at hand. A frame with an error still gives what was
 /// decoded before it; a frame of which nothing could be decoded is [`Body::Other`].
 #[must_use]
-pub fn decode_frame(
-    link: LinkType,
-    time: Micros,
-    captured: &[u8],
-    wire_length: u32,
-) -> (Packet, Option<DecodeError>) {
+pub fn decode_frame(link: LinkType, time: Micros, captured: &[u8], wire_length: u32) -> (Packet, Option<DecodeError>) {
     let mut packet = Packet { time, src_mac: None, dst_mac: None, vlan: [0; 4], body: Body::Other };
     let error = link::decode(link, &mut packet, captured, wire_length);
     (packet, error)

@@ -11,6 +11,8 @@ pub mod pcap;
 pub mod pcapng;
 mod reader;
 pub mod tcpdump;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 

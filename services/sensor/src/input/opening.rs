@@ -166,9 +166,7 @@ fn ordered(
     let input = OrderedInput::new(name, reader, rereadable, options.reorder)
         .map_err(|source| InputError::Unreadable { file: name.to_owned(), source })?;
     match input.unreadable_link() {
-        Some(number) => {
-            Err(InputError::LinkType { file: name.to_owned(), number, name: LinkType::name_of(number) })
-        }
+        Some(number) => Err(InputError::LinkType { file: name.to_owned(), number, name: LinkType::name_of(number) }),
         None => Ok(input),
     }
 }

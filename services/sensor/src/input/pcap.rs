@@ -92,7 +92,9 @@ impl PcapReader {
         let Some(header) = self.stream.fill(layout.record_header).first_chunk::<16>() else {
             let left = self.stream.fill(1).len();
             if left > 0 || self.stream.failure().is_some() {
-                self.fail(format!("the file ends inside a record header ({left} bytes of it); the packets before were read"));
+                self.fail(format!(
+                    "the file ends inside a record header ({left} bytes of it); the packets before were read"
+                ));
             }
             return None;
         };

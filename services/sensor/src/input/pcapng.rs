@@ -178,9 +178,8 @@ impl PcapngReader {
             _ => order.number32(block, 8) as usize,
         };
         let (time_at, captured_at, data_at) = if kind == SIMPLE_PACKET { (None, 8, 12) } else { (Some(12), 20, 28) };
-        let ticks = time_at.map(|at| {
-            (u64::from(order.number32(block, at)) << 32) | u64::from(order.number32(block, at + 4))
-        });
+        let ticks =
+            time_at.map(|at| (u64::from(order.number32(block, at)) << 32) | u64::from(order.number32(block, at + 4)));
         let mut captured = order.number32(block, captured_at);
         let wire = if kind == SIMPLE_PACKET { captured } else { order.number32(block, 24) };
         let Some(description) = self.sections.get(self.current).and_then(|s| s.interfaces.get(interface)) else {
@@ -196,8 +195,7 @@ impl PcapngReader {
             self.fail("a packet that is longer than its block");
             return None;
         }
-        let time =
-            ticks.map(|ticks| description.resolution.micros(ticks).saturating_add(description.offset_us));
+        let time = ticks.map(|ticks| description.resolution.micros(ticks).saturating_add(description.offset_us));
         Some(PacketBlock { interface, time, data_at, captured, wire: wire.max(captured) })
     }
 

@@ -9,8 +9,8 @@ use weir_schemas::Host;
 
 use super::ends::{self, End};
 use super::icmp::{self, leading_number};
-use super::stamp::{self, Stamp};
 use super::protocols;
+use super::stamp::{self, Stamp};
 use crate::decode::DecodeError;
 use crate::packet::{ArpPacket, Body, Fragment, IpPacket, Packet, TcpSegment, Transport, UdpDatagram, tcp_flag};
 
@@ -176,7 +176,8 @@ fn ip(text: &str, header: u32) -> (Body, Option<DecodeError>) {
         return (Body::Other, Some(DecodeError::Text));
     };
     let later_fragment = verbose.fragment.is_some_and(|fragment| fragment.offset != 0);
-    let found = if later_fragment { without_ports(src, dst, rest, verbose.proto) } else { upper(src, dst, rest, &verbose) };
+    let found =
+        if later_fragment { without_ports(src, dst, rest, verbose.proto) } else { upper(src, dst, rest, &verbose) };
     let ip = IpPacket {
         src: found.src,
         dst: found.dst,
@@ -330,7 +331,9 @@ fn dns_response(text: &str) -> Option<bool> {
         let mut numbers = word.split('/');
         let three = [numbers.next(), numbers.next(), numbers.next()];
         numbers.next().is_none()
-            && three.iter().all(|part| part.is_some_and(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit())))
+            && three
+                .iter()
+                .all(|part| part.is_some_and(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit())))
     };
     if text.split([' ', ',']).any(is_counts) {
         return Some(true);
