@@ -8,6 +8,7 @@ pub mod codec;
 pub mod local;
 pub mod partition;
 pub mod topic;
+pub mod wire;
 
 pub use codec::{Codec, CodecError};
 pub use local::{LocalBus, Retention};

@@ -20,6 +20,12 @@ impl Failure {
         Self { exit_status: EXIT_USAGE, message: one_line(&message.to_string()) }
     }
 
+    /// Weir itself is at fault, or the machine under it.
+    pub fn internal(message: impl Display) -> Self {
+        let message = format!("internal error: {}; please report it with the input that led to it", message);
+        Self { exit_status: EXIT_USAGE, message: one_line(&message) }
+    }
+
     /// Whoever reads standard output went away (`weir … | head`): there is nothing more to do, and nothing to tell.
     pub fn output_closed() -> Self {
         Self { exit_status: 0, message: String::new() }

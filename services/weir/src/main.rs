@@ -6,6 +6,8 @@ mod arguments;
 mod command;
 mod failure;
 mod output;
+mod pipeline;
+mod progress;
 
 use std::process::ExitCode;
 

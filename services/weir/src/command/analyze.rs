@@ -4,11 +4,15 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
+use weir_results::{Episodes, TableOptions, capture_report, json_line, render_table};
 use weir_schemas::{Micros, Severity};
 
-use super::value;
+use super::{baseline, value};
 use crate::arguments::Globals;
 use crate::failure::Failure;
+use crate::output;
+use crate::pipeline::{self, Ended, Pipeline, Plan};
+use crate::progress::Progress;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -75,6 +79,68 @@ pub enum Format {
 }
 
 /// Runs the whole path over the files.
-pub fn run(_globals: &Globals, _arguments: &Analyze) -> Result<ExitCode, Failure> {
-    Err(Failure::usage("`weir analyze` is not built yet"))
+pub fn run(globals: &Globals, arguments: &Analyze) -> Result<ExitCode, Failure> {
+    let config = globals.load_config()?.config;
+    let baselines = arguments.baseline.as_deref().map(baseline::read).transpose()?.unwrap_or_default();
+    let plan = Plan {
+        files: arguments.files.clone(),
+        date: arguments.date,
+        partitions: arguments.partitions,
+        encode: arguments.encode,
+        profile: pipeline::profile(&config, arguments.profile.as_deref())?,
+        site: arguments.site.clone().unwrap_or_else(|| config.site.name.clone()),
+        sensor: arguments.sensor_id.clone().or_else(|| config.sensor.id.clone()).unwrap_or_else(|| "file".to_owned()),
+        summarise: arguments.format == Format::Markdown,
+        baselines,
+    };
+    let mut pipeline = Pipeline::start(&config, plan)?;
+    let mut progress = Progress::new(!arguments.no_progress);
+    let mut episodes = Episodes::new(arguments.severity);
+    let mut warnings = Vec::new();
+    while let Some(known) = pipeline.turn()? {
+        for warning in pipeline.take_warnings() {
+            progress.warn(&warning);
+            warnings.push(warning);
+        }
+        for anomaly in &known {
+            let is_shown = episodes.add(anomaly);
+            if is_shown && arguments.format == Format::Jsonl {
+                progress.clear();
+                output::print(&format!("{}\n", json_line(anomaly)))?;
+            }
+        }
+        progress.show(pipeline.packets(), pipeline.event_time());
+    }
+    let told = warnings.len();
+    let ended = pipeline.end(warnings);
+    progress.finish();
+    for warning in &ended.facts.warnings[told..] {
+        progress.warn(warning);
+    }
+    print_end(arguments.format, &episodes, &ended)?;
+    Ok(ExitCode::from(episodes.exit_status()))
+}
+
+fn print_end(format: Format, episodes: &Episodes, ended: &Ended) -> Result<(), Failure> {
+    match (format, &ended.summary) {
+        (Format::Table, _) => output::print(&render_table(episodes, &ended.facts, &TableOptions::for_stdout())),
+        (Format::Markdown, Some(summary)) => output::print(&capture_report(summary, episodes, &ended.facts)),
+        _ => Ok(()),
+    }?;
+    let (source, site) = (&ended.source_counters, &ended.site_counters);
+    let accounts = format!(
+        "records read={} counted={} overlap={} late={} clock_fault={} duplicate={} dead={} mark={}; evicted={} deferred={}",
+        source.read(),
+        source.counted,
+        source.overlap,
+        source.late,
+        source.clock_fault,
+        source.duplicate,
+        source.dead,
+        source.mark,
+        ended.facts.evicted.values().sum::<u64>() - source.deferred - site.deferred,
+        source.deferred + site.deferred,
+    );
+    eprintln!("weir: {} packets; {accounts}", ended.facts.packets);
+    Ok(())
 }
