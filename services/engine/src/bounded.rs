@@ -1,48 +1,75 @@
-//! A table that never holds more than its capacity: exact until full, then heaviest first with a known error.
+//! A table that never takes more bytes than its share: exact until full, then heaviest first with a known error.
 //!
-//! When a new key finds the table full, the lightest eighth leaves (least weight, then smallest key: a function of what was
-//! added, never of hash order). A key that returns starts at zero, so its counts are guaranteed lower bounds, and what may be
-//! missing is at most the greatest weight that ever left (Metwally et al., "Space-Saving", 2005, keeps the same bound).
+//! When the share is used up, the lightest entries leave until an eighth of it is free (least weight, then smallest key: a
+//! function of what was added, never of hash order). A key that returns starts at zero, so its counts are guaranteed lower
+//! bounds, and what may be missing is at most the greatest weight that ever left (Metwally et al., "Efficient computation of
+//! frequent and top-k elements in data streams", 2005, keeps the same bound).
 
 use std::collections::HashMap;
 use std::hash::Hash;
 
 use crate::hash::HashSeed;
 
-/// What a table ranks its entries by.
+/// What a table ranks its entries by, and what each costs.
 pub trait Weigh {
     /// The rank: more is kept longer.
     fn weight(&self) -> u64;
+
+    /// Bytes on the heap beyond the entry itself.
+    fn heap_bytes(&self) -> usize;
 }
 
 /// The table.
 #[derive(Clone, Debug)]
 pub struct Bounded<K, V> {
     entries: HashMap<K, V, HashSeed>,
-    capacity: usize,
+    share: usize,
+    used: usize,
     error: u64,
     evicted: u64,
 }
 
+/// Hash tables keep at least an eighth of their places free and may have just doubled: two places per entry is the rule.
+const PLACES_PER_ENTRY: usize = 2;
+
 impl<K: Ord + Hash + Clone, V: Weigh> Bounded<K, V> {
-    /// An empty table.
+    /// An empty table that may take `share` bytes.
     #[must_use]
-    pub fn new(capacity: usize, seed: HashSeed) -> Self {
-        Self { entries: HashMap::with_hasher(seed), capacity: capacity.max(8), error: 0, evicted: 0 }
+    pub fn new(share: usize, seed: HashSeed) -> Self {
+        // A share below a few entries would make every key evict the one before.
+        let least = 16 * Self::entry_bytes();
+        Self { entries: HashMap::with_hasher(seed), share: share.max(least), used: 0, error: 0, evicted: 0 }
     }
 
-    /// The entry of `key`, made by `new` when missing.
-    pub fn entry(&mut self, key: &K, new: impl FnOnce() -> V) -> &mut V {
-        // Two look-ups on the miss path only: `HashMap::entry` would clone the key on every hit.
-        if !self.entries.contains_key(key) {
-            if self.entries.len() >= self.capacity {
+    const fn entry_bytes() -> usize {
+        PLACES_PER_ENTRY * (size_of::<(K, V)>() + 1)
+    }
+
+    /// Changes the entry of `key`, made by `new` when missing; returns what `change` returns.
+    pub fn update<R>(&mut self, key: &K, new: impl FnOnce() -> V, change: impl FnOnce(&mut V) -> R) -> R {
+        if let Some(entry) = self.entries.get_mut(key) {
+            let before = entry.heap_bytes();
+            let result = change(entry);
+            self.used = self.used - before + entry.heap_bytes();
+            if self.used > self.share {
                 self.prune();
             }
-            self.entries.insert(key.clone(), new());
+            return result;
         }
-        match self.entries.get_mut(key) {
-            Some(entry) => entry,
-            None => unreachable!("inserted above when it was missing"),
+        let mut entry = new();
+        let result = change(&mut entry);
+        self.used += Self::entry_bytes() + entry.heap_bytes();
+        self.entries.insert(key.clone(), entry);
+        if self.used > self.share {
+            self.prune();
+        }
+        result
+    }
+
+    /// Changes the entry of `key`, if there is one, in a way that takes no further bytes.
+    pub fn touch(&mut self, key: &K, change: impl FnOnce(&mut V)) {
+        if let Some(entry) = self.entries.get_mut(key) {
+            change(entry);
         }
     }
 
@@ -51,21 +78,22 @@ impl<K: Ord + Hash + Clone, V: Weigh> Bounded<K, V> {
         self.entries.get(key)
     }
 
-    /// The entry of `key`, if there is one.
-    pub fn get_mut(&mut self, key: &K) -> Option<&mut V> {
-        self.entries.get_mut(key)
-    }
-
+    #[cold]
     fn prune(&mut self) {
         let mut ranked: Vec<(u64, K)> = Vec::with_capacity(self.entries.len());
-        #[expect(clippy::disallowed_methods, reason = "the selection below is by weight and key, never by hash order")]
+        #[expect(clippy::disallowed_methods, reason = "the next line orders what the hash left unordered")]
         ranked.extend(self.entries.iter().map(|(key, value)| (value.weight(), key.clone())));
-        let leaving = (self.capacity / 8).max(1);
-        ranked.select_nth_unstable(leaving - 1);
-        for (weight, key) in ranked.into_iter().take(leaving) {
-            self.entries.remove(&key);
-            self.error = self.error.max(weight);
-            self.evicted += 1;
+        ranked.sort_unstable();
+        let goal = self.share - self.share / 8;
+        for (weight, key) in ranked {
+            if self.used <= goal {
+                break;
+            }
+            if let Some(entry) = self.entries.remove(&key) {
+                self.used -= Self::entry_bytes() + entry.heap_bytes();
+                self.error = self.error.max(weight);
+                self.evicted += 1;
+            }
         }
     }
 
@@ -96,24 +124,35 @@ impl<K: Ord + Hash + Clone, V: Weigh> Bounded<K, V> {
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
+
+    /// Bytes taken, by the table's own account.
+    pub fn used(&self) -> usize {
+        self.used
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    struct Count(u64);
+    struct Count(u64, Vec<u8>);
 
     impl Weigh for Count {
         fn weight(&self) -> u64 {
             self.0
         }
+
+        fn heap_bytes(&self) -> usize {
+            self.1.len()
+        }
     }
 
+    const SHARE: usize = 8 << 10;
+
     fn filled(seed: HashSeed, keys: impl Iterator<Item = u32>) -> Bounded<u32, Count> {
-        let mut table = Bounded::new(64, seed);
+        let mut table = Bounded::new(SHARE, seed);
         for key in keys {
-            table.entry(&key, || Count(0)).0 += 1;
+            table.update(&key, || Count(0, Vec::new()), |count| count.0 += 1);
         }
         table
     }
@@ -123,17 +162,28 @@ mod tests {
         let keys = (0..100_000_u32).map(|step| if step % 10 == 0 { 7 } else { 1_000 + step });
         let table = filled(HashSeed::default(), keys);
         assert_eq!(table.get(&7).map(|count| count.0), Some(10_000));
-        assert!(table.len() <= 64);
+        assert!(table.used() <= SHARE, "{} bytes", table.used());
         assert_eq!(table.error(), 1);
         assert!(table.evicted() > 80_000);
     }
 
     #[test]
     fn contents_do_not_depend_on_the_seed() {
-        let keys = || (0..5_000_u32).map(|step| step.wrapping_mul(2_654_435_761) % 97);
+        let keys = || (0..50_000_u32).map(|step| step.wrapping_mul(2_654_435_761) % 997);
         let left = filled(HashSeed::default(), keys());
         let right = filled(HashSeed::from_bytes([9; 16]), keys());
         let list = |table: &Bounded<u32, Count>| table.sorted().iter().map(|(k, v)| (**k, v.0)).collect::<Vec<_>>();
         assert_eq!(list(&left), list(&right));
+        assert!(left.evicted() > 0);
+    }
+
+    #[test]
+    fn growing_entries_count_towards_the_share() {
+        let mut table = Bounded::new(SHARE, HashSeed::default());
+        for key in 0..16_u32 {
+            table.update(&key, || Count(u64::from(key), Vec::new()), |count| count.1.resize(2_000, 0));
+            assert!(table.used() <= SHARE, "{} bytes", table.used());
+        }
+        assert!(table.get(&15).is_some() && table.get(&0).is_none());
     }
 }

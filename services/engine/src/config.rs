@@ -34,52 +34,74 @@ impl Default for EngineConfig {
 /// Open panes a partition holds; a record for one more closes the oldest first.
 pub const PANE_SLOTS: usize = 12;
 
-/// How `engine.partition_memory` is divided: entries per table, the same for ever after start.
+/// How `engine.partition_memory` is divided: bytes per table (entries where it says so), fixed at start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shares {
     /// The budget, bytes.
     pub memory: usize,
-    /// Sources per pane, ranked by attempts.
+    /// Sources per pane, ranked by attempts; bytes.
     pub sources: usize,
-    /// (source, target, technique) per pane, ranked by distinct ports.
+    /// (source, target, technique) per pane, ranked by distinct ports; bytes.
     pub pairs: usize,
-    /// (source, service) per pane, ranked by distinct targets.
+    /// (source, service) per pane, ranked by distinct targets; bytes.
     pub sweeps: usize,
-    /// (responder, port) per pane, ranked by SYN packets.
+    /// (responder, port) per pane, ranked by SYN packets; bytes.
     pub responders: usize,
-    /// Receivers per pane, ranked by bytes.
+    /// Receivers per pane, ranked by bytes received; bytes.
     pub receivers: usize,
-    /// Flows per pane whose owner among several sensors is remembered.
+    /// Flows per pane whose owner among several sensors is remembered; entries.
     pub owners: usize,
-    /// Baselines.
+    /// Baselines; entries.
     pub baselines: usize,
-    /// Open episodes.
+    /// Open episodes; entries.
     pub episodes: usize,
-    /// Early-opened episodes not yet in the ledger.
+    /// Early-opened episodes not yet in the ledger; entries.
     pub opened: usize,
     /// Bytes that one pane close may write to the state topic.
     pub state_per_close: usize,
 }
 
 impl Shares {
-    /// Shares of a budget in bytes. Entry costs are worst cases: full sets, long keys, three evidence flows.
+    /// Shares of a budget in bytes: three quarters for the pane slots, the rest for summaries, ledgers and sensor tables.
     #[must_use]
     pub fn of(memory: usize) -> Self {
-        // Three quarters for the pane slots; the rest for summaries, ledgers and sensor tables.
+        const OWNER_BYTES: usize = 96;
         let per_pane = memory / 4 * 3 / PANE_SLOTS;
-        let part = |thirty_seconds: usize, entry_bytes: usize| (per_pane / 32 * thirty_seconds / entry_bytes).max(16);
+        let part = |thirty_seconds: usize| per_pane / 32 * thirty_seconds;
         Self {
             memory,
-            sources: part(4, 128),
-            pairs: part(8, 1_100),
-            sweeps: part(6, 1_100),
-            responders: part(8, 1_100),
-            receivers: part(4, 128),
-            owners: part(2, 96),
+            sources: part(5),
+            pairs: part(6),
+            sweeps: part(5),
+            responders: part(10),
+            receivers: part(5),
+            owners: (part(1) / OWNER_BYTES).max(16),
             baselines: (memory / 64 / 160).clamp(64, 8_192),
             episodes: (memory / 8 / 1_024).clamp(64, 8_192),
-            opened: 1_024,
+            opened: (memory / 64 / 1_024).clamp(16, 1_024),
             state_per_close: 64 << 10,
         }
+    }
+
+    /// The division as one line for people.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        let kib = |bytes: usize| bytes / 1_024;
+        format!(
+            "{} KiB per partition: {PANE_SLOTS} panes of {} KiB (sources {}, pairs {}, sweeps {}, responders {}, receivers {} KiB; \
+             {} flow owners), {} episodes, {} baselines, {} early episodes, {} KiB of state per pane close",
+            kib(self.memory),
+            kib(self.memory / 4 * 3 / PANE_SLOTS),
+            kib(self.sources),
+            kib(self.pairs),
+            kib(self.sweeps),
+            kib(self.responders),
+            kib(self.receivers),
+            self.owners,
+            self.episodes,
+            self.baselines,
+            self.opened,
+            kib(self.state_per_close),
+        )
     }
 }

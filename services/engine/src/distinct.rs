@@ -114,10 +114,13 @@ impl Distinct {
         }
     }
 
-    /// Greatest heap use of one set, bytes.
+    /// Bytes on the heap.
     #[must_use]
-    pub const fn max_bytes() -> usize {
-        EXACT_LIMIT * size_of::<u64>()
+    pub fn heap_bytes(&self) -> usize {
+        match &self.0 {
+            DistinctSet::Exact(hashes) => hashes.capacity() * size_of::<u64>(),
+            DistinctSet::Registers(registers) => registers.capacity(),
+        }
     }
 }
 

@@ -55,6 +55,10 @@ impl Weigh for ReceiverCounts {
     fn weight(&self) -> u64 {
         self.bytes
     }
+
+    fn heap_bytes(&self) -> usize {
+        0
+    }
 }
 
 #[derive(Clone, Debug, Default)]
@@ -73,6 +77,10 @@ struct ResponderCounts {
 impl Weigh for ResponderCounts {
     fn weight(&self) -> u64 {
         self.syn
+    }
+
+    fn heap_bytes(&self) -> usize {
+        self.sources.heap_bytes() + self.evidence.heap_bytes()
     }
 }
 
@@ -189,11 +197,12 @@ impl Pane {
     }
 
     fn receive(&mut self, host: &Host, packets: u64, bytes: u64, unsolicited: u64, seen_by: SeenBy) {
-        let counts = self.receivers.entry(host, ReceiverCounts::default);
-        counts.packets += packets;
-        counts.bytes += bytes;
-        counts.unsolicited_packets += unsolicited;
-        counts.seen_by.merge(seen_by);
+        self.receivers.update(host, ReceiverCounts::default, |counts| {
+            counts.packets += packets;
+            counts.bytes += bytes;
+            counts.unsolicited_packets += unsolicited;
+            counts.seen_by.merge(seen_by);
+        });
     }
 
     fn add_responder(&mut self, flow: &Flow, seen_by: SeenBy) {
@@ -203,38 +212,40 @@ impl Pane {
             return;
         }
         let source = self.seed.hash_of(&flow.src.host);
-        let counts = self.responders.entry(&(flow.dst.host.clone(), flow.dst.port), ResponderCounts::default);
-        // A record without flag counts (a flow log) stands for one SYN.
-        counts.syn += syn.max(u64::from(is_attempt));
-        counts.sources.insert(source);
-        counts.seen_by.merge(seen_by);
-        if !is_attempt {
-            return;
-        }
-        counts.attempts += 1;
-        match flow.outcome {
-            Outcome::Completed => counts.completed += 1,
-            Outcome::HalfOpen => counts.half_open += 1,
-            Outcome::Refused => counts.refused += 1,
-            Outcome::Unanswered | Outcome::Expired => counts.unanswered += 1,
-            Outcome::None => {}
-        }
-        if flow.outcome != Outcome::Completed {
-            counts.evidence.offer(flow);
-        }
+        self.responders.update(&(flow.dst.host.clone(), flow.dst.port), ResponderCounts::default, |counts| {
+            // A record without flag counts (a flow log) stands for one SYN.
+            counts.syn += syn.max(u64::from(is_attempt));
+            counts.sources.insert(source);
+            counts.seen_by.merge(seen_by);
+            if !is_attempt {
+                return;
+            }
+            counts.attempts += 1;
+            match flow.outcome {
+                Outcome::Completed => counts.completed += 1,
+                Outcome::HalfOpen => counts.half_open += 1,
+                Outcome::Refused => counts.refused += 1,
+                Outcome::Unanswered | Outcome::Expired => counts.unanswered += 1,
+                Outcome::None => {}
+            }
+            if flow.outcome != Outcome::Completed {
+                counts.evidence.offer(flow);
+            }
+        });
     }
 
     fn add_source(&mut self, flow: &Flow, seen_by: SeenBy) {
-        let counts = self.sources.entry(&flow.src.host, SourceCounts::default);
-        counts.attempts += 1;
-        match flow.outcome {
-            Outcome::Completed => counts.completed += 1,
-            Outcome::HalfOpen => counts.half_open += 1,
-            Outcome::Refused => counts.refused += 1,
-            Outcome::Unanswered | Outcome::Expired => counts.unanswered += 1,
-            Outcome::None => {}
-        }
-        counts.seen_by.merge(seen_by);
+        self.sources.update(&flow.src.host, SourceCounts::default, |counts| {
+            counts.attempts += 1;
+            match flow.outcome {
+                Outcome::Completed => counts.completed += 1,
+                Outcome::HalfOpen => counts.half_open += 1,
+                Outcome::Refused => counts.refused += 1,
+                Outcome::Unanswered | Outcome::Expired => counts.unanswered += 1,
+                Outcome::None => {}
+            }
+            counts.seen_by.merge(seen_by);
+        });
     }
 
     fn add_sweep(&mut self, flow: &Flow, technique: Technique, seen_by: SeenBy) {
@@ -244,19 +255,18 @@ impl Pane {
         let port = if matches!(technique, Technique::Tcp | Technique::Udp) { flow.dst.port } else { 0 };
         let key = SweepKey { source: flow.src.host.clone(), technique, port };
         if !failed(flow) {
-            if flow.outcome == Outcome::Completed
-                && let Some(counts) = self.sweeps.get_mut(&key)
-            {
-                counts.completed += 1;
+            if flow.outcome == Outcome::Completed {
+                self.sweeps.touch(&key, |counts| counts.completed += 1);
             }
             return;
         }
         let target = self.seed.hash_of(&flow.dst.host);
-        let counts = self.sweeps.entry(&key, SweepCounts::default);
-        counts.failed += 1;
-        counts.targets.insert(target);
-        counts.evidence.offer(flow);
-        counts.seen_by.merge(seen_by);
+        self.sweeps.update(&key, SweepCounts::default, |counts| {
+            counts.failed += 1;
+            counts.targets.insert(target);
+            counts.evidence.offer(flow);
+            counts.seen_by.merge(seen_by);
+        });
     }
 
     fn add_pair(&mut self, flow: &Flow, technique: Technique, seen_by: SeenBy, rules: &PaneRules) -> Option<PairKey> {
@@ -268,26 +278,25 @@ impl Pane {
         let key = PairKey { source: flow.src.host.clone(), target: flow.dst.host.clone(), technique };
         let counts_here = failed(flow) || (rules.count_completed && flow.outcome == Outcome::Completed);
         if !counts_here {
-            if flow.outcome == Outcome::Completed
-                && let Some(counts) = self.pairs.get_mut(&key)
-            {
-                counts.completed += 1;
+            if flow.outcome == Outcome::Completed {
+                self.pairs.touch(&key, |counts| counts.completed += 1);
             }
             return None;
         }
         let port = self.seed.hash_of(&flow.dst.port);
-        let counts = self.pairs.entry(&key, PairCounts::default);
-        counts.attempts += 1;
-        counts.syn += flow.tcp.as_ref().map_or(1, |tcp| u64::from(tcp.fwd.syn));
-        match flow.outcome {
-            Outcome::Refused => counts.refused += 1,
-            Outcome::HalfOpen => counts.half_open += 1,
-            Outcome::Completed => counts.completed += 1,
-            _ => counts.unanswered += 1,
-        }
-        let grew = counts.ports.insert(port);
-        counts.evidence.offer(flow);
-        counts.seen_by.merge(seen_by);
+        let grew = self.pairs.update(&key, PairCounts::default, |counts| {
+            counts.attempts += 1;
+            counts.syn += flow.tcp.as_ref().map_or(1, |tcp| u64::from(tcp.fwd.syn));
+            match flow.outcome {
+                Outcome::Refused => counts.refused += 1,
+                Outcome::HalfOpen => counts.half_open += 1,
+                Outcome::Completed => counts.completed += 1,
+                _ => counts.unanswered += 1,
+            }
+            counts.evidence.offer(flow);
+            counts.seen_by.merge(seen_by);
+            counts.ports.insert(port)
+        });
         grew.then_some(key)
     }
 

@@ -26,6 +26,10 @@ impl Weigh for ReceiverTotals {
     fn weight(&self) -> u64 {
         self.bytes
     }
+
+    fn heap_bytes(&self) -> usize {
+        0
+    }
 }
 
 /// TCP attempts at one service.
@@ -54,6 +58,10 @@ pub struct ResponderTotals {
 impl Weigh for ResponderTotals {
     fn weight(&self) -> u64 {
         self.syn.saturating_sub(self.completed)
+    }
+
+    fn heap_bytes(&self) -> usize {
+        self.sources.heap_bytes() + self.evidence.heap_bytes()
     }
 }
 

@@ -195,7 +195,7 @@ impl SourceTask {
             Record::Mark(mark) => {
                 if self.sensors.sequence(&mark.sensor, &mark.site, mark.boot, mark.seq) == Sequence::Duplicate {
                     self.count(|counters| counters.duplicate += 1);
-                } else if mark.t > append_time + self.core.config.max_future {
+                } else if !mark.end && mark.t > append_time + self.core.config.max_future {
                     self.count(|counters| counters.clock_fault += 1);
                 } else {
                     self.count(|counters| counters.mark += 1);

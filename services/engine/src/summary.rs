@@ -39,9 +39,13 @@ impl EvidenceSample {
     }
 
     fn insert(&mut self, flow: PartialFlow) {
-        if let Err(place) = self.0.binary_search(&flow) {
+        let Err(place) = self.0.binary_search(&flow) else { return };
+        if self.0.len() == EVIDENCE_FLOWS {
+            self.0.pop();
+        }
+        if place <= self.0.len() {
+            self.0.reserve_exact(1);
             self.0.insert(place, flow);
-            self.0.truncate(EVIDENCE_FLOWS);
         }
     }
 
@@ -50,6 +54,12 @@ impl EvidenceSample {
         for flow in other {
             self.insert(flow.clone());
         }
+    }
+
+    /// Bytes on the heap.
+    #[must_use]
+    pub fn heap_bytes(&self) -> usize {
+        self.0.capacity() * size_of::<PartialFlow>()
     }
 
     /// The flows, smallest id first.
@@ -114,6 +124,10 @@ impl Weigh for PairCounts {
     fn weight(&self) -> u64 {
         self.ports.count()
     }
+
+    fn heap_bytes(&self) -> usize {
+        self.ports.heap_bytes() + self.evidence.heap_bytes()
+    }
 }
 
 impl PairCounts {
@@ -160,6 +174,10 @@ impl Weigh for SweepCounts {
     fn weight(&self) -> u64 {
         self.targets.count()
     }
+
+    fn heap_bytes(&self) -> usize {
+        self.targets.heap_bytes() + self.evidence.heap_bytes()
+    }
 }
 
 impl SweepCounts {
@@ -192,6 +210,10 @@ pub struct SourceCounts {
 impl Weigh for SourceCounts {
     fn weight(&self) -> u64 {
         self.attempts
+    }
+
+    fn heap_bytes(&self) -> usize {
+        0
     }
 }
 

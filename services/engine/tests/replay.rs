@@ -130,7 +130,7 @@ proptest! {
     fn crashes_change_nothing_over_budget(
         activities in prop::collection::vec(activity(), 1..8), schedule in schedule()
     ) {
-        // Sixteen entries per table: every activity but the smallest is over it.
+        // Sixteen entries or so per table: every activity but the smallest is over it.
         check(&Setup::new(1 << 16), &log_of(flows_of(&activities)), &schedule)?;
     }
 }

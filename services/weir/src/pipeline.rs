@@ -59,6 +59,8 @@ pub struct Ended {
     pub source_counters: Counters,
     /// The fates of the partials.
     pub site_counters: Counters,
+    /// How a partition's memory is divided, for people.
+    pub budget: String,
 }
 
 /// The profile called `name`, with the configuration's thresholds for it.
@@ -105,6 +107,7 @@ pub struct Pipeline {
     summary: Option<CaptureSummary>,
     span: Option<(Micros, Micros)>,
     flows: u64,
+    budget: String,
 }
 
 impl Pipeline {
@@ -128,6 +131,7 @@ impl Pipeline {
             bus.create(&topic, partitions, Retention::UntilRead).map_err(Failure::internal)?;
         }
         let sensor = FileSensor::new(input, sensor_config(config, &plan.site, &plan.sensor, plan.partitions));
+        let budget = engine_config(config).shares.describe();
         let detector_config = DetectorConfig {
             engine: engine_config(config),
             keep_state: false,
@@ -138,7 +142,7 @@ impl Pipeline {
         let results_config = ResultsConfig { dead: Some(topics.dead()), ..ResultsConfig::new(&config.topics.prefix) };
         let results = ResultsService::restore(results_config, &mut bus).map_err(Failure::internal)?;
         let summary = plan.summarise.then(CaptureSummary::default);
-        Ok(Self { plan, bus, sensor, detector, results, summary, span: None, flows: 0 })
+        Ok(Self { plan, bus, sensor, detector, results, summary, span: None, flows: 0, budget })
     }
 
     /// One turn of every service. Returns the anomalies that became known, or `None` when the input has ended and all of it
@@ -231,7 +235,7 @@ impl Pipeline {
             cannot_judge,
         };
         let baselines = self.detector.export_baselines();
-        Ended { facts, summary: self.summary, baselines, source_counters, site_counters }
+        Ended { facts, summary: self.summary, baselines, source_counters, site_counters, budget: self.budget }
     }
 }
 

@@ -142,5 +142,6 @@ fn print_end(format: Format, episodes: &Episodes, ended: &Ended) -> Result<(), F
         source.deferred + site.deferred,
     );
     eprintln!("weir: {} packets; {accounts}", ended.facts.packets);
+    eprintln!("weir: budget {}", ended.budget);
     Ok(())
 }

@@ -129,18 +129,24 @@ fn run_export(globals: &Globals, export: &Export) -> Result<ExitCode, Failure> {
 /// Reads a baseline file and checks every row.
 pub fn read(path: &Path) -> Result<Vec<ExportedBaseline>, Failure> {
     let name = path.display();
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| Failure::usage(format!("cannot read {name}: {error}; name a file that `weir baseline export` wrote")))?;
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        Failure::usage(format!("cannot read {name}: {error}; name a file that `weir baseline export` wrote"))
+    })?;
     let file: BaselineFile = serde_json::from_str(&text)
         .map_err(|error| Failure::usage(format!("{name}: {error}; name a file that `weir baseline export` wrote")))?;
     if file.v != FILE_VERSION {
-        return Err(Failure::usage(format!("{name}: version {} of the file is not known here; export it anew", file.v)));
+        return Err(Failure::usage(format!(
+            "{name}: version {} of the file is not known here; export it anew",
+            file.v
+        )));
     }
     for row in &file.baselines {
         let is_number = row.mean.is_finite() && row.mean >= 0.0 && row.spread.is_finite() && row.spread >= 0.0;
         if !is_number || !matches!(row.scope.as_str(), "site" | "target") {
             let what = format!("{name}: baseline of {} {:?}", row.scope, row.key);
-            return Err(Failure::usage(format!("{what} needs scope site or target, and mean and spread of at least 0")));
+            return Err(Failure::usage(format!(
+                "{what} needs scope site or target, and mean and spread of at least 0"
+            )));
         }
     }
     Ok(file.baselines)

@@ -126,7 +126,10 @@ fn show(detector: &dyn Detector, profile: &Profile) -> String {
     for (name, fact) in facts {
         text.push_str(&format!("{name:<16} {fact}\n"));
     }
-    text.push_str(&format!("\nThresholds of profile {:?}; change one with [profile.{}.{}] in the configuration:\n", profile.name, profile.name, entry.id));
+    text.push_str(&format!(
+        "\nThresholds of profile {:?}; change one with [profile.{}.{}] in the configuration:\n",
+        profile.name, profile.name, entry.id
+    ));
     let width = entry.parameters.iter().map(|parameter| parameter.name.len()).max().unwrap_or_default();
     for (index, parameter) in entry.parameters.iter().enumerate() {
         let value = format!("{} {}", rules.get(index), parameter.unit);
