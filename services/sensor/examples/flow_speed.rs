@@ -35,7 +35,10 @@ fn main() -> ExitCode {
                 peak = peak.max(table.counters().active);
             }
         }
-        table.finish(&mut records);
+        while !table.finish_part(8192, &mut records) {
+            exported += records.len();
+            records.clear();
+        }
         exported += records.len();
         let seconds = begun.elapsed().as_secs_f64();
         println!(

@@ -45,8 +45,15 @@ pub struct FileSensor {
     drops: u64,
     late: u64,
     kind: Text,
+    /// Read, but what is due before it has not all been sent.
+    pending: Option<Packet>,
+    /// The input has no more.
+    exhausted: bool,
     ended: bool,
 }
+
+/// About as many records as one step sends at most.
+const RECORDS_PER_STEP: usize = 8192;
 
 impl FileSensor {
     /// A sensor that has read nothing yet.
@@ -71,6 +78,8 @@ impl FileSensor {
             drops: 0,
             late: 0,
             kind: config.flow.input.clone(),
+            pending: None,
+            exhausted: false,
             ended: false,
             table: FlowTable::new(config.flow),
         }
@@ -80,15 +89,30 @@ impl FileSensor {
     pub fn step(&mut self, max_packets: usize) -> StepOutcome {
         let mut messages = Vec::new();
         for _ in 0..max_packets {
-            if self.ended {
+            if self.ended || messages.len() >= RECORDS_PER_STEP {
                 break;
             }
-            match self.input.next_packet() {
-                Some(packet) => self.take(&packet, &mut messages),
+            match self.next_packet() {
+                Some(packet) => self.take(packet, &mut messages),
                 None => self.end(&mut messages),
             }
         }
         StepOutcome { messages, ended: self.ended }
+    }
+
+    fn next_packet(&mut self) -> Option<Packet> {
+        if self.pending.is_some() {
+            return self.pending.take();
+        }
+        if self.exhausted {
+            return None;
+        }
+        let packet = self.input.next_packet();
+        self.exhausted = packet.is_none();
+        if let Some(packet) = &packet {
+            self.late += u64::from(packet.time < self.publisher.promised());
+        }
+        packet
     }
 
     /// What the input counted.
@@ -115,8 +139,7 @@ impl FileSensor {
         self.input.take_warnings()
     }
 
-    fn take(&mut self, packet: &Packet, messages: &mut Vec<Message>) {
-        self.late += u64::from(packet.time < self.publisher.promised());
+    fn take(&mut self, packet: Packet, messages: &mut Vec<Message>) {
         let drops = self.input.counters().drops;
         if drops > self.drops {
             self.table.note_drops(drops - self.drops);
@@ -128,8 +151,12 @@ impl FileSensor {
         }
 
         // First what was due before this packet, then the promise, which holds for this packet too.
-        self.table.advance(packet.time, &mut self.records);
+        let arrived = self.table.advance_part(packet.time, RECORDS_PER_STEP, &mut self.records);
         self.send(messages);
+        if !arrived {
+            self.pending = Some(packet);
+            return;
+        }
         if self.next_mark.is_some_and(|due| packet.time >= due) {
             let unsent = self.table.least_unsent().unwrap_or(packet.time).min(packet.time);
             let status = self.status();
@@ -140,13 +167,16 @@ impl FileSensor {
             self.next_mark = Some((passed + 1).saturating_mul(self.mark_interval));
         }
         self.latest = Some(self.latest.map_or(packet.time, |latest| latest.max(packet.time)));
-        self.table.packet(packet, &mut self.records);
+        self.table.packet(&packet, &mut self.records);
         self.send(messages);
     }
 
     fn end(&mut self, messages: &mut Vec<Message>) {
-        self.table.finish(&mut self.records);
+        let finished = self.table.finish_part(RECORDS_PER_STEP, &mut self.records);
         self.send(messages);
+        if !finished {
+            return;
+        }
         let after_all = self.latest.map_or(self.boot, |latest| latest.saturating_add(1));
         let status = self.status();
         self.publisher.mark(after_all, true, status, messages);
@@ -168,5 +198,125 @@ impl FileSensor {
             table_fill: self.table.fill(),
             spool_bytes: 0,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::net::Ipv4Addr;
+
+    use weir_bus::Value;
+    use weir_schemas::{Host, Record, SECOND_US};
+
+    use super::*;
+    use crate::packet::{Body, IpPacket, Transport, UdpDatagram};
+
+    struct Packets(std::vec::IntoIter<Packet>, InputCounters);
+
+    impl PacketInput for Packets {
+        fn next_packet(&mut self) -> Option<Packet> {
+            self.0.next().inspect(|_| self.1.packets += 1)
+        }
+
+        fn counters(&self) -> &InputCounters {
+            &self.1
+        }
+
+        fn take_warnings(&mut self) -> Vec<InputWarning> {
+            Vec::new()
+        }
+
+        fn kind(&self) -> &'static str {
+            "pcap"
+        }
+    }
+
+    /// Datagrams from as many sources, `gap` µs apart.
+    fn sensor(count: u32, gap: Micros, partitions: u32) -> FileSensor {
+        let packet = |number: u32| {
+            let udp = UdpDatagram { src_port: 4000, dst_port: 53, payload: 8, dns_response: None };
+            let ip = IpPacket {
+                src: Host::V4(Ipv4Addr::from_bits(0x0a00_0000 + number)),
+                dst: Host::V4(Ipv4Addr::new(192, 0, 2, 1)),
+                proto: 17,
+                length: 36,
+                ttl: 64,
+                fragment: None,
+                transport: Transport::Udp(udp),
+            };
+            let time = 1_700_000_000 * SECOND_US + Micros::from(number) * gap;
+            Packet { time, src_mac: None, dst_mac: None, vlan: [0; 4], body: Body::Ip(ip) }
+        };
+        let packets: Vec<_> = (0..count).map(packet).collect();
+        let config = SensorConfig {
+            flow: FlowConfig::default(),
+            topic: "weir.flows.v1".into(),
+            partitions,
+            ipv6_prefix: 64,
+            mark_interval: SECOND_US,
+        };
+        FileSensor::new(Box::new(Packets(packets.into_iter(), InputCounters::default())), config)
+    }
+
+    fn drain(mut sensor: FileSensor, step: usize) -> Vec<Message> {
+        let mut messages = Vec::new();
+        loop {
+            let outcome = sensor.step(step);
+            messages.extend(outcome.messages);
+            if outcome.ended {
+                return messages;
+            }
+        }
+    }
+
+    #[test]
+    fn every_partition_gets_its_numbers_marks_and_end() {
+        let messages = drain(sensor(3000, 10_000, 4), 100);
+        let mut last = BTreeMap::new();
+        let mut promised = BTreeMap::new();
+        let mut ends = 0;
+        let mut records = 0;
+        for message in &messages {
+            let sequence = match &message.value {
+                Value::Record(Record::Flow(flow)) => {
+                    records += 1;
+                    assert!(flow.event_time >= *promised.get(&message.partition).unwrap_or(&Micros::MIN));
+                    flow.seq
+                }
+                Value::Record(Record::Mark(mark)) => {
+                    promised.insert(message.partition, mark.t);
+                    ends += u32::from(mark.end);
+                    mark.seq
+                }
+                other => unreachable!("a sensor sends records only, not {other:?}"),
+            };
+            assert_eq!(sequence, last.insert(message.partition, sequence).unwrap_or(0) + 1);
+        }
+        assert_eq!((records, ends, promised.len()), (3000, 4, 4));
+        // 30 s of event time: a mark a second, and the end.
+        assert_eq!(messages.len(), 3000 + 4 * 30);
+    }
+
+    #[test]
+    fn steps_of_any_size_send_the_same() {
+        let whole = drain(sensor(30_000, 10, 3), usize::MAX);
+        for step in [1, 7, 10_000] {
+            assert_eq!(whole, drain(sensor(30_000, 10, 3), step));
+        }
+    }
+
+    #[test]
+    fn a_step_is_bounded_though_a_pane_is_not() {
+        let mut sensor = sensor(30_000, 10, 1);
+        loop {
+            let outcome = sensor.step(usize::MAX);
+            assert!(outcome.messages.len() <= RECORDS_PER_STEP + 2);
+            if outcome.ended {
+                break;
+            }
+        }
+        assert_eq!(sensor.flow_counters().exported, 30_000);
+        assert_eq!(sensor.late_packets(), 0);
     }
 }

@@ -18,11 +18,8 @@ pub(super) fn counterpart(protocol: u8, kind: u8) -> Option<u8> {
         ICMPV6 => &[(128, 129), (133, 134), (135, 136), (130, 131), (139, 140), (144, 145)],
         _ => &[],
     };
-    pairs.iter().find_map(|&(request, reply)| match kind {
-        _ if kind == request => Some(reply),
-        _ if kind == reply => Some(request),
-        _ => None,
-    })
+    let (request, reply) = *pairs.iter().find(|&&(request, reply)| kind == request || kind == reply)?;
+    Some(if kind == request { reply } else { request })
 }
 
 /// The digest of a flow. `first` is its first message: who sent it, its ICMP type and code.
@@ -100,7 +97,7 @@ pub(super) fn sensor_hash(sensor: &str) -> u64 {
     u64::from_be_bytes(head)
 }
 
-/// The finaliser of MurmurHash3 (Austin Appleby): every input bit reaches every output bit, and no two inputs meet.
+/// The finaliser of `MurmurHash3` (Austin Appleby): every input bit reaches every output bit, and no two inputs meet.
 fn mix(mut value: u64) -> u64 {
     value = (value ^ value >> 33).wrapping_mul(0xff51_afd7_ed55_8ccd);
     value = (value ^ value >> 33).wrapping_mul(0xc4ce_b9fe_1a85_ec53);

@@ -22,15 +22,17 @@ pub(super) struct Pane {
     pub(super) length: usize,
     /// Exportable slices that wait for an older pane, in order.
     pub(super) ready: Vec<u32>,
-    /// The pane's end has passed.
+    /// The pane's end has passed, and every slice was looked at.
     pub(super) closed: bool,
+    /// Where closing goes on, once it has begun.
+    pub(super) cursor: Option<u32>,
     /// The least event time of slices made out of order.
     pub(super) disordered: Option<Micros>,
 }
 
 impl Default for Pane {
     fn default() -> Self {
-        Self { list: List::EMPTY, length: 0, ready: Vec::new(), closed: false, disordered: None }
+        Self { list: List::EMPTY, length: 0, ready: Vec::new(), closed: false, cursor: None, disordered: None }
     }
 }
 
@@ -50,12 +52,11 @@ impl StateNames {
 }
 
 impl FlowTable {
-    /// The pane's end has passed: what need not wait for an outcome goes.
-    pub(super) fn close_pane(&mut self, pane: Micros, out: &mut Vec<Flow>) {
+    /// The pane's end has passed: what need not wait for an outcome goes, until `out` holds `limit` records.
+    pub(super) fn close_pane(&mut self, pane: Micros, limit: usize, out: &mut Vec<Flow>) {
         let Some(unsent) = self.panes.get_mut(&pane) else { return };
-        unsent.closed = true;
-        let mut slice = unsent.list.head();
-        while slice != NONE {
+        let mut slice = unsent.cursor.unwrap_or(unsent.list.head());
+        while slice != NONE && out.len() < limit {
             let this = self.slices.get(slice);
             let (next, flow) = (this.place.next(), this.flow);
             if !self.flows.get(flow).waiting {
@@ -63,13 +64,19 @@ impl FlowTable {
             }
             slice = next;
         }
+        if let Some(unsent) = self.panes.get_mut(&pane) {
+            unsent.cursor = Some(slice);
+            unsent.closed = slice == NONE;
+        }
     }
 
-    /// Exports all slices of the oldest pane as they stand.
-    pub(super) fn flush_pane(&mut self, pane: Micros, out: &mut Vec<Flow>) {
-        let Some(unsent) = self.panes.get(&pane) else { return };
+    /// Exports the slices of the oldest pane as they stand, until `out` holds `limit` records.
+    pub(super) fn flush_pane(&mut self, pane: Micros, limit: usize, out: &mut Vec<Flow>) {
+        let Some(unsent) = self.panes.get_mut(&pane) else { return };
+        // Closing may have stopped at one of the slices that go now.
+        unsent.cursor = None;
         let mut slice = unsent.list.head();
-        while slice != NONE {
+        while slice != NONE && out.len() < limit {
             let this = self.slices.get(slice);
             let (next, flow) = (this.place.next(), this.flow);
             if self.flows.get(flow).waiting {

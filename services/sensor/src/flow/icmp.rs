@@ -1,4 +1,4 @@
-//! What an ICMP or ICMPv6 type says: request, answer, error.
+//! What an ICMP or `ICMPv6` type says: request, answer, error.
 
 use weir_schemas::Outcome;
 
@@ -6,7 +6,7 @@ use super::community::counterpart;
 
 /// IP protocol number of ICMP.
 pub(super) const ICMP: u8 = 1;
-/// IP protocol number of ICMPv6.
+/// IP protocol number of `ICMPv6`.
 pub(super) const ICMPV6: u8 = 58;
 
 /// Who speaks first in an exchange of this type.
@@ -26,12 +26,10 @@ pub(super) fn role(protocol: u8, kind: u8) -> Role {
         return Role::Reply;
     }
     match (protocol, kind) {
-        // RFC 792, RFC 950, RFC 1256: echo, timestamp, information, mask, router solicitation.
-        (ICMP, 8 | 13 | 15 | 17 | 10) => Role::Request,
-        (ICMP, 0 | 14 | 16 | 18 | 9) => Role::Reply,
-        // RFC 4443, RFC 2710, RFC 4861, RFC 4620, RFC 6275.
-        (ICMPV6, 128 | 130 | 133 | 135 | 139 | 144) => Role::Request,
-        (ICMPV6, 129 | 131 | 134 | 136 | 140 | 145) => Role::Reply,
+        // RFC 792, RFC 950, RFC 1256: echo, timestamp, information, mask, router discovery; then RFC 4443, RFC 2710,
+        // RFC 4861, RFC 4620, RFC 6275.
+        (ICMP, 8 | 13 | 15 | 17 | 10) | (ICMPV6, 128 | 130 | 133 | 135 | 139 | 144) => Role::Request,
+        (ICMP, 0 | 14 | 16 | 18 | 9) | (ICMPV6, 129 | 131 | 134 | 136 | 140 | 145) => Role::Reply,
         _ => Role::Neither,
     }
 }
@@ -48,9 +46,8 @@ pub(super) fn is_error(protocol: u8, kind: u8) -> bool {
 /// What an error says about the attempt it quotes; `None` where the attempt may still succeed.
 pub(super) fn error_outcome(protocol: u8, kind: u8, code: u8) -> Option<Outcome> {
     match (protocol, kind, code) {
-        // Fragmentation needed (RFC 1191): the sender tries again with smaller packets.
-        (ICMP, 3, 4) => None,
-        (ICMP, 3, _) | (ICMPV6, 1, _) => Some(Outcome::Refused),
+        // Code 4, fragmentation needed (RFC 1191): the sender tries again with smaller packets.
+        (ICMP, 3, 0..=3 | 5..) | (ICMPV6, 1, _) => Some(Outcome::Refused),
         (ICMP, 11, _) | (ICMPV6, 3, _) => Some(Outcome::Expired),
         _ => None,
     }

@@ -126,17 +126,30 @@ impl FlowTable {
 
     /// Lets event time reach `now`: exports what is due.
     pub fn advance(&mut self, now: Micros, out: &mut Vec<Flow>) {
+        self.advance_part(now, usize::MAX, out);
+    }
+
+    /// Like [`FlowTable::advance`], but stops once `out` holds about `limit` records, so that the end of a pane full of
+    /// flows needs no memory for all their records at once. Returns whether event time has reached `now`; else it is to
+    /// be called again before the next packet.
+    pub fn advance_part(&mut self, now: Micros, limit: usize, out: &mut Vec<Flow>) -> bool {
         if now <= self.clock {
-            return;
+            return true;
         }
-        if now >= self.next_due {
-            self.run_timers(now, out);
+        if now >= self.next_due && !self.run_timers(now, limit, out) {
+            return false;
         }
         self.clock = now;
+        true
     }
 
     /// Ends all flows and exports everything. The table is empty then, and may be used on.
     pub fn finish(&mut self, out: &mut Vec<Flow>) {
+        self.finish_part(usize::MAX, out);
+    }
+
+    /// Like [`FlowTable::finish`], but stops once `out` holds about `limit` records. Returns whether it is done.
+    pub fn finish_part(&mut self, limit: usize, out: &mut Vec<Flow>) -> bool {
         self.finishing = true;
         for class in CLASSES {
             while self.activity[class as usize].head() != NONE {
@@ -150,9 +163,13 @@ impl FlowTable {
             }
         }
         while let Some((&pane, _)) = self.panes.first_key_value() {
-            self.flush_pane(pane, out);
+            if out.len() >= limit {
+                return false;
+            }
+            self.flush_pane(pane, limit, out);
         }
         self.finishing = false;
+        true
     }
 
     /// The least event time of what was taken in and not yet exported.
@@ -259,7 +276,7 @@ impl FlowTable {
         }
         while self.flows.len() == before {
             let Some((&pane, _)) = self.panes.first_key_value() else { return };
-            self.flush_pane(pane, out);
+            self.flush_pane(pane, usize::MAX, out);
         }
     }
 
@@ -350,10 +367,14 @@ impl FlowTable {
     }
 
     /// Runs everything that is due by `now`, in order of time, with the clock standing at each.
-    fn run_timers(&mut self, now: Micros, out: &mut Vec<Flow>) {
+    /// Returns whether it came to the end before `out` held `limit` records.
+    fn run_timers(&mut self, now: Micros, limit: usize, out: &mut Vec<Flow>) -> bool {
         while let Some((due, timer)) = self.next_timer() {
             if due > now {
                 break;
+            }
+            if out.len() >= limit {
+                return false;
             }
             self.clock = self.clock.max(due);
             match timer {
@@ -371,13 +392,14 @@ impl FlowTable {
                     self.settle_if_waiting(id);
                     self.release(id, out);
                 }
-                Timer::PaneEnd(pane) => self.close_pane(pane, out),
+                Timer::PaneEnd(pane) => self.close_pane(pane, limit, out),
             }
         }
         // Whatever comes into a list from now on is due no earlier than the shortest timeout allows.
         let shortest = self.timeouts.into_iter().min().unwrap_or(LINGER);
         let soonest = now.saturating_add(shortest);
         self.next_due = self.next_timer().map_or(soonest, |(due, _)| due.min(soonest));
+        true
     }
 
     fn next_timer(&self) -> Option<(Micros, Timer)> {

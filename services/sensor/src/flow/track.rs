@@ -3,7 +3,6 @@
 use weir_schemas::{EndReason, Flow, Micros, Outcome, PANE_US, pane_start};
 
 use super::entry::{Attempt, Slice};
-use super::export::Pane;
 use super::observe::{Content, Observation};
 use super::orientation::{Evidence, Rank};
 use super::services::is_well_known;
@@ -256,7 +255,7 @@ impl FlowTable {
             self.slices.get_mut(newer).older = slice;
         }
         self.next_due = self.next_due.min(pane + PANE_US);
-        let unsent = self.panes.entry(pane).or_insert_with(Pane::default);
+        let unsent = self.panes.entry(pane).or_default();
         let disordered = unsent.list.tail() != NONE && self.slices.get(unsent.list.tail()).event_time > time;
         unsent.length += 1;
         unsent.list.push_back(&mut self.slices, slice, |slice| &mut slice.place);
