@@ -20,7 +20,7 @@ pub enum LinkType {
 
 impl LinkType {
     /// The link type with this number in the registry <https://www.tcpdump.org/linktypes.html>, if it can be decoded.
-    /// 12 and 14 are what DLT_RAW is on BSD systems.
+    /// 12 and 14 are what `DLT_RAW` is on BSD systems.
     #[must_use]
     pub fn from_number(number: u32) -> Option<Self> {
         match number {

@@ -1,4 +1,4 @@
-//! TCP (RFC 9293), UDP (RFC 768), ICMP (RFC 792) and ICMPv6 (RFC 4443).
+//! TCP (RFC 9293), UDP (RFC 768), ICMP (RFC 792) and its IPv6 form (RFC 4443).
 
 use super::{DecodeError, ip, number16, number32};
 use crate::packet::{IcmpMessage, TcpSegment, Transport, UdpDatagram};
@@ -60,10 +60,10 @@ fn udp(data: &[u8], wire: u32) -> Option<UdpDatagram> {
 
 fn icmp(data: &[u8], wire: u32) -> Option<IcmpMessage> {
     let (kind, code) = (*data.first()?, *data.get(1)?);
-    // Echo, router discovery has none; timestamp, information and mask requests and replies carry an identifier.
+    // Echo, timestamp, information and mask requests and replies carry an identifier.
     let id = if matches!(kind, 0 | 8 | 13..=18) { number16(data, 4).unwrap_or(0) } else { 0 };
-    let quotes = matches!(kind, 3 | 4 | 5 | 11 | 12);
-    let quoted = if quotes { data.get(8..).and_then(ip::quoted) } else { None };
+    let is_error = matches!(kind, 3 | 4 | 5 | 11 | 12);
+    let quoted = if is_error { data.get(8..).and_then(ip::quoted) } else { None };
     Some(IcmpMessage { kind, code, id, payload: wire.saturating_sub(8), quoted })
 }
 

@@ -58,3 +58,10 @@ pub(super) fn layout(bytes: &[u8], text: &str) -> Option<(LinkType, u32)> {
     }
     ethernet.then_some((LinkType::Ethernet, captured))
 }
+
+/// Puts an empty Ethernet header before an ARP message that `-x` printed without one.
+pub(super) fn complete_arp(bytes: &mut Vec<u8>) {
+    if bytes.starts_with(&[0, 1, 8, 0, 6, 4]) {
+        bytes.splice(0..0, [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 8, 6]);
+    }
+}

@@ -1,4 +1,4 @@
-//! ICMP and ICMPv6 as tcpdump words them.
+//! ICMP of both IP versions as tcpdump words it.
 
 use weir_schemas::Host;
 
@@ -116,9 +116,9 @@ fn quoted(text: &str, dst: &Host, names_target: bool) -> Option<Box<Quoted>> {
     Some(Box::new(nothing(host, 0, 0)))
 }
 
-/// The quoted packet of `-v`: `IP (… proto UDP (17), length 60) a.b > c.d: …` after the message.
+/// The quoted packet of `-v`: `(tos … proto UDP (17), length 60) a.b > c.d: …` after the message.
 fn quoted_packet(text: &str) -> Option<Box<Quoted>> {
-    let (_, quoted) = text.split_once(" IP (").or_else(|| text.split_once(" IP6 ("))?;
+    let (_, quoted) = text.split_once("(tos ").or_else(|| text.split_once("hlim "))?;
     let (_, proto) = quoted.split_once("proto ").or_else(|| quoted.split_once("next-header "))?;
     let proto = leading_number(proto.split_once('(')?.1).and_then(|number| u8::try_from(number).ok())?;
     let (_, ends) = quoted.split_once(") ")?;

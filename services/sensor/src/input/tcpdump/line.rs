@@ -70,7 +70,7 @@ fn link<'a>(text: &'a str, packet: &mut Packet) -> (Family, &'a str, Option<u32>
             "IP" => return (Family::V4, after, None),
             "IP6" => return (Family::V6, after, None),
             "ARP," | "arp" | "RARP," => return (Family::Arp, after, None),
-            _ => rest = after,
+            _ => rest = after.trim_start(),
         }
     }
     (Family::Other, text, None)
@@ -128,6 +128,8 @@ fn mac(text: &str) -> Option<[u8; 6]> {
 struct Verbose {
     proto: Option<u8>,
     length: Option<u32>,
+    /// Of it, what follows the IP header.
+    upper_length: Option<u32>,
     ttl: u8,
     fragment: Option<Fragment>,
 }
@@ -146,6 +148,7 @@ fn verbose(text: &str, header: u32) -> Verbose {
     Verbose {
         proto,
         length: length.and_then(|length| u32::try_from(length).ok()),
+        upper_length: None,
         ttl: number("ttl ").or_else(|| number("hlim ")).unwrap_or(0) as u8,
         fragment: (more || offset != 0).then_some(fragment),
     }
@@ -202,6 +205,10 @@ struct Upper {
 }
 
 fn upper(src: End<'_>, dst: End<'_>, rest: &str, verbose: &Verbose) -> Upper {
+    let rest = match split_checksum(rest) {
+        Some((checksum, after)) if checksum.contains("sum") || checksum.contains("cksum") => after,
+        _ => rest,
+    };
     if let Some(flags) = rest.strip_prefix("Flags [") {
         return tcp(src, dst, flags);
     }
@@ -218,7 +225,7 @@ fn upper(src: End<'_>, dst: End<'_>, rest: &str, verbose: &Verbose) -> Upper {
     let named = protocols::number(rest);
     let is_udp = verbose.proto == Some(17) || (verbose.proto.is_none() && (named == Some(17) || named.is_none()));
     if is_udp && (rest.starts_with("UDP") || (src.has_port() && dst.has_port())) {
-        return udp(src, dst, rest);
+        return udp(src, dst, rest, verbose);
     }
     without_ports(src, dst, rest, named)
 }
@@ -292,7 +299,6 @@ fn options_length(options: &str) -> u32 {
         .map(|name| match name {
             "" => 0,
             "nop" | "eol" => 1,
-            "sackOK" => 2,
             "wscale" => 3,
             "mss" => 4,
             "TS" => 10,
@@ -304,12 +310,12 @@ fn options_length(options: &str) -> u32 {
     length.next_multiple_of(4).min(40)
 }
 
-fn udp(src: End<'_>, dst: End<'_>, rest: &str) -> Upper {
-    let rest = match split_checksum(rest) {
-        Some((checksum, after)) if checksum.contains("sum") || checksum.contains("cksum") => after,
-        _ => rest,
+fn udp(src: End<'_>, dst: End<'_>, rest: &str, verbose: &Verbose) -> Upper {
+    // The IP header knows best, except of a first fragment, whose text gives the whole datagram.
+    let payload = match verbose.upper_length {
+        Some(length) => length.saturating_sub(8),
+        None => length_of(rest, trailing_length(rest)),
     };
-    let payload = length_of(rest, trailing_length(rest));
     let ((src, src_port), (dst, dst_port)) = (src.host_and_port(), dst.host_and_port());
     let error = (src_port.is_none() || dst_port.is_none()).then_some(DecodeError::Text);
     let (src_port, dst_port) = (src_port.unwrap_or(0), dst_port.unwrap_or(0));
@@ -319,7 +325,7 @@ fn udp(src: End<'_>, dst: End<'_>, rest: &str) -> Upper {
     Upper { src, dst, proto: 17, transport: Transport::Udp(datagram), length: payload.saturating_add(8), error }
 }
 
-/// `[udp sum ok] …` and `[bad udp cksum …] …` of `-v`.
+/// `[udp sum ok] …`, `[bad udp cksum …] …` and `[icmp6 sum ok] …` of `-v`.
 fn split_checksum(text: &str) -> Option<(&str, &str)> {
     text.strip_prefix('[')?.split_once("] ")
 }
@@ -355,10 +361,8 @@ fn trailing_length(text: &str) -> u32 {
 
 /// `Request who-has A (mac) tell B, length 28` and `Reply A is-at MAC, length 28`.
 fn arp(text: &str, packet: &Packet) -> Option<ArpPacket> {
-    let length = match length_of(text, 28) {
-        0 => 28,
-        length => length,
-    };
+    // The text's length includes padding of the link layer.
+    let length = 28;
     let words: Vec<&str> = text.split([' ', ',']).filter(|word| !word.is_empty()).collect();
     let after = |key: &str| words.iter().position(|word| *word == key).and_then(|at| words.get(at + 1)).copied();
     if let (Some(target), Some(sender)) = (after("who-has"), after("tell")) {
@@ -383,3 +387,7 @@ fn arp(text: &str, packet: &Packet) -> Option<ArpPacket> {
         length,
     })
 }
+
+#[cfg(test)]
+#[path = "line_tests.rs"]
+mod tests;

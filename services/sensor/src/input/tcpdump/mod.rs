@@ -8,22 +8,25 @@ mod protocols;
 mod services;
 mod stamp;
 
+use std::collections::VecDeque;
 use std::io;
 
 pub use line::{TextPacket, parse_line};
 pub use stamp::Stamp;
-use weir_schemas::Micros;
+use weir_schemas::{Host, Micros};
 
 use super::bytes::ByteStream;
 use super::date::{DAY_US, Date};
 use super::reader::{Fault, RecordReader, believable_time, count};
 use crate::decode::decode_frame;
-use crate::packet::{InputCounters, Packet};
+use crate::packet::{Body, InputCounters, Packet};
 
 /// A longer line is no tcpdump output.
 const LONGEST_LINE: usize = 64 * 1024;
 /// What one packet's lines may fill; the rest of a longer verbose text is passed over.
 const MOST_TEXT: usize = 64 * 1024;
+/// ARP requests that are remembered for their replies.
+const MOST_ASKED: usize = 64;
 /// Going back by more than this in text without dates is the next day.
 const HALF_DAY_US: Micros = DAY_US / 2;
 
@@ -51,6 +54,8 @@ pub(super) struct TextReader {
     text: String,
     bytes: Vec<u8>,
     fault: Option<Fault>,
+    /// Newest requests: who was asked for, and by whom. The text of a reply does not say whom it answers.
+    asked: VecDeque<(Host, Host)>,
 }
 
 impl TextReader {
@@ -71,6 +76,21 @@ impl TextReader {
             text: String::new(),
             bytes: Vec::new(),
             fault: None,
+            asked: VecDeque::with_capacity(MOST_ASKED),
+        }
+    }
+
+    fn complete_arp(&mut self, packet: &mut Packet) {
+        let Body::Arp(arp) = &mut packet.body else {
+            return;
+        };
+        if arp.op == 1 {
+            if self.asked.len() == MOST_ASKED {
+                self.asked.pop_front();
+            }
+            self.asked.push_back((arp.target.clone(), arp.sender.clone()));
+        } else if let Some((_, asker)) = self.asked.iter().rev().find(|(asked, _)| *asked == arp.sender) {
+            arp.target = asker.clone();
         }
     }
 
@@ -177,6 +197,7 @@ impl RecordReader for TextReader {
     fn next_packet(&mut self, counters: &mut InputCounters) -> Option<Packet> {
         let (_, stamp) = self.gather()?;
         let time = self.time_of(stamp);
+        hex::complete_arp(&mut self.bytes);
         if let Some((link, wire)) = hex::layout(&self.bytes, &self.text) {
             let captured = self.bytes.len() as u32;
             let (packet, error) = decode_frame(link, time, &self.bytes, wire.max(captured));
@@ -185,6 +206,7 @@ impl RecordReader for TextReader {
         }
         let mut found = parse_line(&self.text)?;
         found.packet.time = time;
+        self.complete_arp(&mut found.packet);
         count(counters, &found.packet, found.error, found.wire, found.wire);
         Some(found.packet)
     }
