@@ -378,3 +378,7 @@ fn interface_statistics(order: Order, body: &[u8]) -> Option<(usize, u64)> {
     let drops = dropped.fold(0_u64, |sum, (_, value)| sum.saturating_add(order.number64(value, 0)));
     Some((order.number32(body, 0) as usize, drops))
 }
+
+#[cfg(test)]
+#[path = "pcapng_tests.rs"]
+mod tests;

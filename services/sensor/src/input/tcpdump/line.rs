@@ -205,6 +205,8 @@ struct Upper {
 }
 
 fn upper(src: End<'_>, dst: End<'_>, rest: &str, verbose: &Verbose) -> Upper {
+    // A hop-by-hop extension header is named before what follows it.
+    let rest = rest.strip_prefix("HBH ").unwrap_or(rest);
     let rest = match split_checksum(rest) {
         Some((checksum, after)) if checksum.contains("sum") || checksum.contains("cksum") => after,
         _ => rest,

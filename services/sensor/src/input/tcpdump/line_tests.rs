@@ -90,6 +90,10 @@ fn lines_say_what_they_say() {
             "fe80::1 > ff02::2 proto 58 length 56: icmp 133.0 id 0 +8",
         ),
         (
+            "IP6 fe80::1 > ff02::16: HBH ICMP6, multicast listener report v2, 1 group record(s), length 28",
+            "fe80::1 > ff02::16 proto 58 length 68: icmp 143.0 id 0 +20",
+        ),
+        (
             "IP 10.0.0.1 > 224.0.0.22: igmp v3 report, 1 group record(s)",
             "10.0.0.1 > 224.0.0.22 proto 2 length 20: none",
         ),
