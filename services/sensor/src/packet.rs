@@ -65,7 +65,7 @@ pub enum Transport {
     Tcp(TcpSegment),
     /// UDP.
     Udp(UdpDatagram),
-    /// ICMP or ICMPv6.
+    /// ICMP or `ICMPv6`.
     Icmp(IcmpMessage),
     /// Another protocol, a later fragment, or a header cut off by the snap length.
     None,
@@ -123,7 +123,7 @@ pub struct UdpDatagram {
     pub dns_response: Option<bool>,
 }
 
-/// An ICMP or ICMPv6 message.
+/// An ICMP or `ICMPv6` message.
 #[derive(Clone, Debug, PartialEq)]
 pub struct IcmpMessage {
     /// Type.

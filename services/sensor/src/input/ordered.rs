@@ -90,7 +90,7 @@ impl OrderedInput {
         let mode = if let Rereadable::No { spool } = rereadable {
             let message = format!(
                 "more than the spool of {spool} bytes: sorted by a buffer of {capacity} packets only, packets further \
-                 out of order will be late; give a file, or a larger spool"
+                 out of order will be late; give an unpacked file, or a larger spool"
             );
             warnings.push(InputWarning { file: file.clone(), offset: None, message });
             Mode::Buffer(BinaryHeap::with_capacity(capacity + 1))

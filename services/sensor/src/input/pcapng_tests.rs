@@ -67,7 +67,7 @@ fn every_block_and_clock_in_both_byte_orders() {
         writer.section();
         writer.interface(101, 9, 0);
         writer.interface(101, 3, 1000);
-        writer.interface(101, 0x80 | 10, 0);
+        writer.interface(101, 0x8a, 0);
         writer.interface(105, 6, 0);
         writer.enhanced(0, 5_000_000_000, 20);
         writer.enhanced(1, 6_000, 90);
