@@ -70,11 +70,11 @@ impl Shares {
         let part = |thirty_seconds: usize| per_pane / 32 * thirty_seconds;
         Self {
             memory,
-            sources: part(5),
+            sources: part(4),
             pairs: part(6),
-            sweeps: part(5),
-            responders: part(10),
-            receivers: part(5),
+            sweeps: part(4),
+            responders: part(13),
+            receivers: part(4),
             owners: (part(1) / OWNER_BYTES).max(16),
             baselines: (memory / 64 / 160).clamp(64, 8_192),
             episodes: (memory / 8 / 1_024).clamp(64, 8_192),

@@ -363,6 +363,7 @@ impl SourceTask {
         let newest = match &closing {
             Some(pane) => {
                 let mut summary = pane.summarise();
+                summary.drop_lone_sweeps();
                 let left = summary.bound(summary_bytes);
                 self.core.counters.evicted += pane.evicted() + left;
                 self.core.counters.panes_closed += 1;

@@ -131,6 +131,12 @@ impl Weigh for PairCounts {
 }
 
 impl PairCounts {
+    /// Distinct ports; an estimate beyond the exact limit, but never more than there were attempts.
+    #[must_use]
+    pub fn distinct_ports(&self) -> u64 {
+        self.ports.count().min(self.attempts)
+    }
+
     fn merge(&mut self, other: &Self) {
         self.attempts += other.attempts;
         self.syn += other.syn;
@@ -181,6 +187,12 @@ impl Weigh for SweepCounts {
 }
 
 impl SweepCounts {
+    /// Distinct targets; an estimate beyond the exact limit, but never more than there were failed attempts.
+    #[must_use]
+    pub fn distinct_targets(&self) -> u64 {
+        self.targets.count().min(self.failed)
+    }
+
     fn merge(&mut self, other: &Self) {
         self.failed += other.failed;
         self.completed += other.completed;
@@ -234,6 +246,9 @@ impl SourceCounts {
     }
 }
 
+/// One-target sweeps of one source that a summary carries; with more in one pane it carries none of that source's.
+pub const LONE_SWEEPS: usize = 32;
+
 /// The summary of one or more closed panes of a source-keyed partition.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceSummary {
@@ -272,6 +287,20 @@ impl SourceSummary {
         self.first_offset = self.first_offset.min(other.first_offset);
         self.complete &= other.complete;
         self.degraded.extend(other.degraded.iter().cloned());
+    }
+
+    /// Drops the one-target entries of sources that have more than [`LONE_SWEEPS`] of them: who tries many ports of few hosts
+    /// sweeps no service, and a port scan would fill the summary with them. What is dropped depends on the source alone.
+    pub fn drop_lone_sweeps(&mut self) {
+        let is_lone = |counts: &SweepCounts| counts.targets.count() == 1;
+        let mut lone: BTreeMap<Host, usize> = BTreeMap::new();
+        for (key, _) in self.sweeps.iter().filter(|(_, counts)| is_lone(counts)) {
+            *lone.entry(key.source.clone()).or_default() += 1;
+        }
+        lone.retain(|_, sweeps| *sweeps > LONE_SWEEPS);
+        if !lone.is_empty() {
+            self.sweeps.retain(|key, counts| !is_lone(counts) || !lone.contains_key(&key.source));
+        }
     }
 
     /// Cuts the summary to what `bytes` of state can hold, heaviest first per table; returns how many entries left.

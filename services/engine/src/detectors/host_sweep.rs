@@ -113,14 +113,15 @@ impl Detector for HostSweep {
             let Some(counts) = view.merged.sweeps.get(key) else { continue };
             let threshold = threshold_of(key.technique, view.level, rules);
             let proven_share = wilson_lower_bound(counts.failed, counts.failed + counts.completed);
-            let enough = threshold > 0.0 && counts.targets.count() as f64 >= threshold;
+            let enough = threshold > 0.0 && counts.distinct_targets() as f64 >= threshold;
             // A sweep in which all fail has a lower bound near, not at, 1: n is at least the threshold, so 0.5 is provable.
             if !enough || proven_share < rules.get(MIN_FAILED_SHARE) {
                 verdicts.quiet();
                 continue;
             }
             let class = (&key.source, key.technique);
-            let more = best.get(&class).is_none_or(|(_, _, known)| counts.targets.count() > known.targets.count());
+            let more =
+                best.get(&class).is_none_or(|(_, _, known)| counts.distinct_targets() > known.distinct_targets());
             if more {
                 best.insert(class, (threshold, key, counts));
             }
@@ -143,7 +144,7 @@ fn threshold_of(technique: Technique, level: Level, rules: &Rules) -> f64 {
 }
 
 fn judgement(key: &SweepKey, counts: &SweepCounts, view: &SourceView<'_>, rules: &Rules, threshold: f64) -> Judgement {
-    let targets = counts.targets.count() as f64;
+    let targets = counts.distinct_targets() as f64;
     let attempts = counts.failed + counts.completed;
     let has_port = matches!(key.technique, Technique::Tcp | Technique::Udp);
     Judgement {

@@ -146,7 +146,7 @@ impl Detector for PortScan {
         for key in view.newest.pairs.keys() {
             let Some(counts) = view.merged.pairs.get(key) else { continue };
             let enough_syn = key.technique != Technique::Tcp || counts.syn >= rules.count(MIN_SYN);
-            if (counts.ports.count() as f64) < threshold || !enough_syn {
+            if (counts.distinct_ports() as f64) < threshold || !enough_syn {
                 verdicts.quiet();
                 continue;
             }
@@ -156,7 +156,7 @@ impl Detector for PortScan {
 }
 
 fn judgement(key: &PairKey, counts: &PairCounts, view: &SourceView<'_>, rules: &Rules, threshold: f64) -> Judgement {
-    let ports = counts.ports.count() as f64;
+    let ports = counts.distinct_ports() as f64;
     let severity = if ports >= rules.get(HIGH_PORTS) { Severity::High } else { Severity::Medium };
     let variant = match key.technique {
         Technique::Tcp if counts.completed > 0 => "connect",

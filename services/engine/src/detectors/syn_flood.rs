@@ -111,7 +111,7 @@ fn judgement(
         rate if rate >= rules.get(HIGH_RATE) => Severity::High,
         _ => Severity::Medium,
     };
-    let sources = totals.sources.count() as f64;
+    let sources = totals.sources.count().min(totals.syn) as f64;
     let threshold = rules.get(RATE).max(rules.get(MIN_SYN) / WINDOW_SECONDS);
     Judgement {
         scope: ScopeKind::Target,
