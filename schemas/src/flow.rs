@@ -1,5 +1,7 @@
 //! What a sensor publishes to `weir.flows.v1`: flow records and marks.
 
+use serde::Serialize;
+
 use crate::app::App;
 use crate::host::{Host, Text};
 use crate::tcp::{Response, SynOptions, Ttl, WindowSize};
@@ -203,7 +205,7 @@ impl End {
 }
 
 /// Counters of one direction.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
     /// Packets in this record.
     pub packets: u64,
@@ -231,7 +233,7 @@ pub struct Tunnel {
 }
 
 /// TCP flag counts of one direction, packets each.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct TcpFlags {
     /// SYN without ACK.
     pub syn: u32,
@@ -250,7 +252,7 @@ pub struct TcpFlags {
 }
 
 /// The TCP block of a flow record.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Tcp {
     /// Flag counts, source → responder, of this record.
     pub fwd: TcpFlags,
@@ -263,8 +265,10 @@ pub struct Tcp {
     /// Zeek's history letters of the flow so far, upper case for the source, at most 16.
     pub history: String,
     /// SYN → SYN-ACK at the tap, µs; on the record that saw it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub syn_rtt_us: Option<u32>,
     /// SYN-ACK → ACK at the tap, µs; on the record that saw it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub ack_rtt_us: Option<u32>,
     /// Response times, of this record.
     pub response: Response,
@@ -295,8 +299,10 @@ pub struct Tcp {
     /// Windows, responder → source.
     pub rev_window: WindowSize,
     /// Options of the source's SYN; on the record that saw it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub fwd_syn_options: Option<Box<SynOptions>>,
     /// Options of the responder's SYN-ACK; on the record that saw it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub rev_syn_options: Option<Box<SynOptions>>,
     /// Segments whose timestamp option went back, both directions, of this record.
     pub ts_backwards: u32,

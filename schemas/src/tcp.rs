@@ -1,7 +1,9 @@
 //! The finer parts of a flow's TCP block: response times, TTLs, windows, SYN options.
 
+use serde::Serialize;
+
 /// Response times of one record: request segment with payload → first payload of the answer, at the tap.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Response {
     /// Answers measured.
     pub n: u32,
@@ -12,7 +14,7 @@ pub struct Response {
 }
 
 /// TTL or hop limit of one direction's packets in one record; all zero where no packet was seen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Ttl {
     /// Least, hops.
     pub min: u8,
@@ -25,7 +27,7 @@ pub struct Ttl {
 }
 
 /// Advertised windows of one direction in one record, unscaled as on the wire; all zero where no packet was seen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct WindowSize {
     /// Least, units of the header field.
     pub min: u16,
@@ -38,11 +40,13 @@ pub struct WindowSize {
 }
 
 /// TCP options of one end's SYN or SYN-ACK (RFC 9293 §3.2, RFC 7323, RFC 2018): what fingerprints its stack.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct SynOptions {
     /// Maximum segment size, bytes, where offered.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub mss: Option<u16>,
     /// Window scale shift, bits, where offered.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub scale: Option<u8>,
     /// SACK permitted.
     pub sack: bool,

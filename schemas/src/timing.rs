@@ -1,7 +1,9 @@
 //! The timing block of a flow record: gaps between packets and packet sizes, as integers that merge by addition.
 
+use serde::Serialize;
+
 /// A distribution's mergeable moments; all zero while `n` is 0.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Spread {
     /// Samples.
     pub n: u64,
@@ -27,7 +29,7 @@ impl Spread {
 }
 
 /// Gaps and sizes of both directions in one record.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Timing {
     /// Gaps between packets, source → responder, µs.
     pub fwd_iat: Spread,
