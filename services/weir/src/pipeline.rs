@@ -16,7 +16,7 @@ use weir_results::{CannotJudge, CaptureSummary, ResultsConfig, ResultsService, R
 use weir_runtime::config::Config;
 use weir_schemas::{Anomaly, Micros, Record};
 use weir_sensor::flow::FlowConfig;
-use weir_sensor::input::{self, Date, InputOptions};
+use weir_sensor::input::{self, Date, InputOptions, PacketInput};
 use weir_sensor::sensor::{FileSensor, SensorConfig};
 
 use crate::failure::Failure;
@@ -111,9 +111,14 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// Opens the input and starts every service.
+    /// Opens the plan's files and starts every service.
     pub fn start(config: &Config, plan: Plan) -> Result<Self, Failure> {
         let input = input::open(&plan.files, &input_options(config, plan.date)).map_err(Failure::usage)?;
+        Self::over(config, plan, input)
+    }
+
+    /// Starts every service over an input that is open. The plan's files only name it.
+    pub fn over(config: &Config, plan: Plan, input: Box<dyn PacketInput>) -> Result<Self, Failure> {
         let topics = Topics::new(&config.topics.prefix);
         let mut bus = if plan.encode { LocalBus::with_codec(Box::<AvroCodec>::default()) } else { LocalBus::new() };
         let partials = plan.partitions.min(2);
@@ -148,7 +153,12 @@ impl Pipeline {
     /// One turn of every service. Returns the anomalies that became known, or `None` when the input has ended and all of it
     /// is judged.
     pub fn turn(&mut self) -> Result<Option<Vec<Anomaly>>, Failure> {
-        let outcome = self.sensor.step(PACKETS_PER_TURN);
+        self.turn_of(PACKETS_PER_TURN)
+    }
+
+    /// Likewise, with at most `packets` read. How many makes no difference to what becomes known.
+    pub fn turn_of(&mut self, packets: usize) -> Result<Option<Vec<Anomaly>>, Failure> {
+        let outcome = self.sensor.step(packets);
         for message in &outcome.messages {
             if let Value::Record(Record::Flow(flow)) = &message.value {
                 // Every record goes to one partition; marks, which go to all, are left out here.
