@@ -1,6 +1,8 @@
 //! What the engine's tests share: a log of records as a sensor would write it, and a task driven over it with crashes.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub mod hostile;
+
 use std::sync::Arc;
 
 use weir_engine::config::Shares;
@@ -155,6 +157,8 @@ pub struct Outcomes {
     pub findings: Vec<Finding>,
     pub partials: Vec<Partial>,
     pub counters: Counters,
+    /// How often a finished rewrite of the state moved `state_from`.
+    pub rewrites: u64,
 }
 
 /// A partition's durable side: what commits left behind.
@@ -167,15 +171,25 @@ pub struct Durable {
 
 impl Durable {
     fn append(&mut self, checkpoint: Checkpoint) {
+        assert!(checkpoint.metadata.len() <= 256, "metadata of {} bytes", checkpoint.metadata.len());
+        assert_eq!(checkpoint.state.last().map(|entry| entry.table.as_str()), Some("head"), "the head comes last");
+        self.published.rewrites += u64::from(self.state_from(&checkpoint.metadata) != self.last_state_from());
         self.committed = Some((checkpoint.offset, checkpoint.metadata));
         self.state.extend(checkpoint.state);
         self.published.findings.extend(checkpoint.outbox.findings);
         self.published.partials.extend(checkpoint.outbox.partials);
     }
 
+    fn state_from(&self, metadata: &str) -> i64 {
+        CommitMetadata::parse(metadata).unwrap().state_from
+    }
+
+    fn last_state_from(&self) -> i64 {
+        self.committed.as_ref().map_or(0, |(_, metadata)| self.state_from(metadata))
+    }
+
     fn entries(&self, metadata: &str) -> Vec<StateEntry> {
-        let commit = CommitMetadata::parse(metadata).unwrap();
-        self.state[commit.state_from as usize..].to_vec()
+        self.state[self.state_from(metadata) as usize..].to_vec()
     }
 }
 
@@ -193,7 +207,7 @@ fn identity(topic: &str) -> TaskIdentity {
 }
 
 macro_rules! drive {
-    ($name:ident, $task:ty, $record:ty, $topic:literal) => {
+    ($name:ident, $task:ty, $record:ty, $topic:literal, $apply:expr) => {
         /// Runs a task over a log under a schedule of commits and crashes.
         pub fn $name(setup: &Setup, log: &[Appended<$record>], schedule: &Schedule) -> Outcomes {
             let mut durable = Durable::default();
@@ -213,7 +227,7 @@ macro_rules! drive {
                 while (task.position() as usize) < log.len() {
                     let offset = task.position();
                     let (append_time, record) = &log[offset as usize];
-                    task.apply(offset, *append_time, record);
+                    $apply(&mut task, offset, *append_time, record);
                     applied += 1;
                     since_commit += 1;
                     if next_crash.is_some_and(|crash| applied >= crash) {
@@ -235,8 +249,17 @@ macro_rules! drive {
     };
 }
 
-drive!(run_source, SourceTask, Record, "weir.flows.v1");
-drive!(run_site, SiteTask, Partial, "weir.partials.v1");
+drive!(run_source, SourceTask, Record, "weir.flows.v1", SourceTask::apply);
+drive!(run_site, SiteTask, Partial, "weir.partials.v1", SiteTask::apply);
+drive!(run_hostile, SourceTask, Option<Record>, "weir.flows.v1", apply_or_set_aside);
+
+/// Gives the task a record, or an offset that could not be decoded.
+fn apply_or_set_aside(task: &mut SourceTask, offset: i64, append_time: Micros, record: &Option<Record>) {
+    match record {
+        Some(record) => task.apply(offset, append_time, record),
+        None => task.apply_dead(offset, append_time),
+    }
+}
 
 /// A run without crashes that commits at the end.
 pub fn straight() -> Schedule {
