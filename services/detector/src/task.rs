@@ -76,7 +76,7 @@ impl Task for SourceTask {
         };
         self.apply(delivery.offset, delivery.append_time, record);
         match record {
-            Record::Flow(flow) if Self::is_dead(flow) => Taken::Dead("its times contradict each other"),
+            Record::Flow(flow) if Self::is_dead(flow) => Taken::Dead("its times or counts contradict each other"),
             _ => Taken::Applied,
         }
     }

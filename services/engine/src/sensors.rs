@@ -51,6 +51,18 @@ struct Sensor {
     mask_bit: u8,
 }
 
+impl Sensor {
+    /// A newer boot: what the one before promised binds it no more, and it is active from its own first mark on.
+    fn restart(&mut self, boot: Micros) {
+        self.boot = boot;
+        self.seq = 0;
+        self.promised = None;
+        self.ended = false;
+        self.let_go = false;
+        self.lagging_since = None;
+    }
+}
+
 /// What a mark or the clock changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WatermarkChange {
@@ -73,7 +85,7 @@ pub struct Sensors {
     contested: Vec<Text>,
 }
 
-/// Sensors held; one more takes the place of the longest inactive, or goes unlisted (its records count, its marks do not).
+/// Sensors held; one more takes the place of the one inactive for longest, or goes unlisted (its records count, its marks do not).
 pub const MAX_SENSORS: usize = 1_024;
 
 /// How a record stands to its sensor's sequence.
@@ -126,15 +138,13 @@ impl Sensors {
     }
 
     /// Takes a record's sequence number.
-    pub fn sequence(&mut self, sensor: &Text, site: &Text, boot: Micros, seq: u64) -> Sequence {
-        let Some(known) = self.known(sensor, site, boot) else { return Sequence::Fresh { lost: 0 } };
+    pub fn sequence(&mut self, sensor: &Text, site: &Text, boot: Micros, seq: u64, config: &EngineConfig) -> Sequence {
+        let Some(known) = self.known(sensor, site, boot, config) else { return Sequence::Fresh { lost: 0 } };
         if boot < known.boot {
             return Sequence::Fresh { lost: 0 };
         }
         if boot > known.boot {
-            known.boot = boot;
-            known.seq = 0;
-            known.ended = false;
+            known.restart(boot);
         }
         if seq <= known.seq {
             return Sequence::Duplicate;
@@ -145,9 +155,9 @@ impl Sensors {
         Sequence::Fresh { lost }
     }
 
-    fn known(&mut self, id: &Text, site: &Text, boot: Micros) -> Option<&mut Sensor> {
+    fn known(&mut self, id: &Text, site: &Text, boot: Micros, config: &EngineConfig) -> Option<&mut Sensor> {
         if !self.table.contains_key(id) {
-            if self.table.len() >= MAX_SENSORS && !self.forget_longest_inactive() {
+            if self.table.len() >= MAX_SENSORS && !self.forget_longest_inactive(config) {
                 return None;
             }
             let mask_bit = self.mask_bit_of(id);
@@ -168,8 +178,8 @@ impl Sensors {
         self.table.get_mut(id)
     }
 
-    fn forget_longest_inactive(&mut self) -> bool {
-        let inactive = self.table.iter().filter(|(_, sensor)| sensor.ended || sensor.promised.is_none());
+    fn forget_longest_inactive(&mut self, config: &EngineConfig) -> bool {
+        let inactive = self.table.iter().filter(|(_, sensor)| !self.is_active(sensor, config) && !sensor.let_go);
         let longest = inactive.min_by_key(|(id, sensor)| (sensor.marked_at, (*id).clone()));
         let Some(id) = longest.map(|(id, _)| id.clone()) else { return false };
         self.table.remove(&id);
@@ -207,13 +217,17 @@ impl Sensors {
     /// Takes a mark.
     pub fn mark(&mut self, mark: &Mark, config: &EngineConfig) -> WatermarkChange {
         let now = self.clock.now();
-        let Some(known) = self.known(&mark.sensor, &mark.site, mark.boot) else { return WatermarkChange::default() };
-        if mark.boot < known.boot {
-            return WatermarkChange::default();
+        let known = self.known(&mark.sensor, &mark.site, mark.boot, config);
+        let Some(known) = known.filter(|known| mark.boot >= known.boot) else { return WatermarkChange::default() };
+        if mark.boot > known.boot {
+            known.restart(mark.boot);
         }
         known.marked_at = now;
-        known.promised = Some(known.promised.map_or(mark.t, |promised| promised.max(mark.t)));
         known.ended = mark.end;
+        if !mark.end {
+            // Nothing follows an `end`, so what it promises may be any time; the promise before it stands.
+            known.promised = Some(known.promised.map_or(mark.t, |promised| promised.max(mark.t)).max(0));
+        }
         let mut change = self.recompute(config);
         change.all_ended = mark.end && !self.any_active(config);
         change

@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use weir_schemas::partial::PartialBody;
-use weir_schemas::{EpisodeState, Flow, Host, Micros, PANE_US, Partial, Record, StateEntry, pane_start};
+use weir_schemas::{
+    Counts, EpisodeState, Flow, Host, Micros, PANE_US, Partial, Record, SECOND_US, StateEntry, pane_start,
+};
 
 use crate::config::{EngineConfig, PANE_SLOTS};
 use crate::counters::Counters;
@@ -30,6 +32,13 @@ const FIVE_MINUTE_SUMMARIES: i64 = Level::Hour.panes() / Level::FiveMinutes.pane
 
 /// Parts of what a pane close may write: three eighths for its summary, three for the five minutes', a quarter for ledgers.
 const EIGHTHS_PER_SUMMARY: usize = 3;
+
+/// Where RFC 3339's four digits end, µs since 1970 UTC.
+const YEAR_10000: Micros = 253_402_300_800 * SECOND_US;
+
+/// Packets or bytes of one record beyond which they are no measurement: 17 TB in 10 s, which no link carries. A million such
+/// records still add up within 64 bits.
+const MOST_PER_PANE: u64 = 1 << 44;
 
 /// The sensor table as it stood before a pane's first record, so that a replay from there decides alike.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -193,9 +202,13 @@ impl SourceTask {
         match record {
             Record::Flow(flow) => self.apply_flow(offset, append_time, flow),
             Record::Mark(mark) => {
-                if self.sensors.sequence(&mark.sensor, &mark.site, mark.boot, mark.seq) == Sequence::Duplicate {
+                let config = &self.core.config;
+                let sequence = self.sensors.sequence(&mark.sensor, &mark.site, mark.boot, mark.seq, config);
+                // An `end` promises nothing about its time.
+                let is_ahead = !mark.end && mark.t > append_time.saturating_add(config.max_future);
+                if sequence == Sequence::Duplicate {
                     self.count(|counters| counters.duplicate += 1);
-                } else if !mark.end && mark.t > append_time + self.core.config.max_future {
+                } else if is_ahead {
                     self.count(|counters| counters.clock_fault += 1);
                 } else {
                     self.count(|counters| counters.mark += 1);
@@ -219,12 +232,15 @@ impl SourceTask {
     }
 
     /// Whether a record contradicts itself, so that it must be dead-lettered: its last packet lies in another pane than its
-    /// first, or before it.
+    /// first, or before it; its times are none that RFC 3339 can write; its counts are more than a pane can hold.
     #[must_use]
     pub fn is_dead(flow: &Flow) -> bool {
-        flow.last_time < flow.event_time
+        let is_writable = flow.first_time >= 0 && flow.last_time < YEAR_10000;
+        let is_in_order = flow.first_time <= flow.event_time && flow.event_time <= flow.last_time;
+        !is_writable
+            || !is_in_order
             || pane_start(flow.last_time) != pane_start(flow.event_time)
-            || flow.first_time > flow.event_time
+            || [&flow.fwd, &flow.rev].into_iter().any(|counts| exceeds_any_link(counts, flow.sampling))
     }
 
     fn begin(&mut self, offset: i64) {
@@ -255,11 +271,11 @@ impl SourceTask {
         // Taken before this record's sequence number is: a replay begins with this record.
         let opens = !is_late && !self.panes.contains_key(&start);
         let origin = opens.then(|| Origin { offset, sensors: self.sensors.clone() });
-        match self.sensors.sequence(&flow.sensor, &flow.site, flow.boot, flow.seq) {
+        match self.sensors.sequence(&flow.sensor, &flow.site, flow.boot, flow.seq, &self.core.config) {
             Sequence::Duplicate => return self.count(|counters| counters.duplicate += 1),
             Sequence::Fresh { lost } => self.count(|counters| counters.lost += lost),
         }
-        if flow.event_time > append_time + self.core.config.max_future {
+        if flow.event_time > append_time.saturating_add(self.core.config.max_future) {
             return self.count(|counters| counters.clock_fault += 1);
         }
         if is_late {
@@ -595,6 +611,11 @@ impl SourceTask {
     pub fn is_replaying(&self) -> bool {
         self.replay.is_some()
     }
+}
+
+fn exceeds_any_link(counts: &Counts, sampling: u32) -> bool {
+    let scaled = |count: u64| count.saturating_mul(u64::from(sampling.max(1)));
+    scaled(counts.packets) > MOST_PER_PANE || scaled(counts.bytes) > MOST_PER_PANE
 }
 
 fn names_a_scan(detector: &str) -> bool {
