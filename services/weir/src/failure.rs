@@ -22,7 +22,7 @@ impl Failure {
 
     /// Weir itself is at fault, or the machine under it.
     pub fn internal(message: impl Display) -> Self {
-        let message = format!("internal error: {}; please report it with the input that led to it", message);
+        let message = format!("internal error: {message}; please report it with the input that led to it");
         Self { exit_status: EXIT_USAGE, message: one_line(&message) }
     }
 

@@ -1,5 +1,6 @@
 //! `weir baseline`: what is normal, learnt from captures, kept as JSON.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -99,6 +100,7 @@ pub fn run(globals: &Globals, arguments: &Baseline) -> Result<ExitCode, Failure>
 }
 
 fn run_export(globals: &Globals, export: &Export) -> Result<ExitCode, Failure> {
+    output::refuse_input_as_output(&export.files, &export.out)?;
     let config = globals.load_config()?.config;
     let plan = Plan {
         files: export.files.clone(),
@@ -156,10 +158,12 @@ fn summary(rows: &[ExportedBaseline]) -> String {
     let (sites, targets): (Vec<_>, Vec<_>) = rows.iter().partition(|row| row.scope == "site");
     let mut text = format!("{} baselines: {} sites, {} targets\n", rows.len(), sites.len(), targets.len());
     for row in sites {
-        text.push_str(&format!(
-            "  site {}: {:.0} bytes/s, spread {:.0} bytes/s, from {} panes of 10 s\n",
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            text,
+            "  site {}: {:.0} bytes/s, spread {:.0} bytes/s, from {} panes of 10 s",
             row.key, row.mean, row.spread, row.n
-        ));
+        );
     }
     text
 }

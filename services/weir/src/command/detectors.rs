@@ -1,5 +1,6 @@
 //! `weir detectors`: the catalogue, from the code itself.
 
+use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand, ValueEnum};
@@ -124,16 +125,18 @@ fn show(detector: &dyn Detector, profile: &Profile) -> String {
         ("ATT&CK", format!("{} (version {ATTACK_VERSION})", entry.techniques.join(", "))),
     ];
     for (name, fact) in facts {
-        text.push_str(&format!("{name:<16} {fact}\n"));
+        // Writing to a String cannot fail, here and below.
+        let _ = writeln!(text, "{name:<16} {fact}");
     }
-    text.push_str(&format!(
-        "\nThresholds of profile {:?}; change one with [profile.{}.{}] in the configuration:\n",
+    let _ = writeln!(
+        text,
+        "\nThresholds of profile {:?}; change one with [profile.{}.{}] in the configuration:",
         profile.name, profile.name, entry.id
-    ));
+    );
     let width = entry.parameters.iter().map(|parameter| parameter.name.len()).max().unwrap_or_default();
     for (index, parameter) in entry.parameters.iter().enumerate() {
         let value = format!("{} {}", rules.get(index), parameter.unit);
-        text.push_str(&format!("  {:<width$}  {value:<16}  {}\n", parameter.name, parameter.doc));
+        let _ = writeln!(text, "  {:<width$}  {value:<16}  {}", parameter.name, parameter.doc);
     }
     text
 }

@@ -19,6 +19,7 @@ use weir_sensor::sensor::FileSensor;
 use super::value;
 use crate::arguments::Globals;
 use crate::failure::Failure;
+use crate::output;
 use crate::pipeline::{input_options, sensor_config, warning_line};
 use crate::progress::Progress;
 use sink::Sink;
@@ -94,7 +95,9 @@ pub fn run(globals: &Globals, arguments: &Flows) -> Result<ExitCode, Failure> {
     let input = input::open(&arguments.files, &input_options(&config, arguments.date)).map_err(Failure::usage)?;
     let sensor = FileSensor::new(input, sensor_config(&config, site, sensor_id, 1));
     let out = arguments.out.as_deref().filter(|out| *out != Path::new("-"));
-    sink::refuse_input_as_output(&arguments.files, out)?;
+    if let Some(out) = out {
+        output::refuse_input_as_output(&arguments.files, out)?;
+    }
     let mut sink = Sink::open(arguments.format, out)?;
     let began = Instant::now();
     let totals = pump(sensor, &mut sink)?;

@@ -135,7 +135,7 @@ fn end(end: &End) -> EndLine<'_> {
     EndLine {
         ip: end.host.ip(),
         port: end.port,
-        mac: end.mac.as_ref().map(mac_text),
+        mac: end.mac.map(mac_text),
         name: end.host.name().or(end.name.as_ref()).map(|name| &**name),
         country: end.country.as_deref(),
         asn: end.asn,
@@ -151,14 +151,14 @@ fn link(link: &Link) -> LinkLine {
     LinkLine {
         kind: "arp",
         op: link.op,
-        sender_mac: mac_text(&link.sender_mac),
-        target_mac: mac_text(&link.target_mac),
+        sender_mac: mac_text(link.sender_mac),
+        target_mac: mac_text(link.target_mac),
         gratuitous: link.gratuitous,
     }
 }
 
 /// `02:00:00:00:00:66`.
-pub fn mac_text(mac: &[u8; 6]) -> String {
+pub fn mac_text(mac: [u8; 6]) -> String {
     mac.map(|octet| format!("{octet:02x}")).join(":")
 }
 

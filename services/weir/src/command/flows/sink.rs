@@ -1,6 +1,6 @@
 //! Where flow records go: a format, and a file or standard output behind it.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -31,20 +31,6 @@ enum Form {
     Csv,
     Avro(ContainerWriter),
     Null,
-}
-
-/// A capture that is read must not be overwritten by what is read from it.
-pub fn refuse_input_as_output(files: &[PathBuf], out: Option<&Path>) -> Result<(), Failure> {
-    let Some(out) = out else {
-        return Ok(());
-    };
-    let Ok(target) = fs::canonicalize(out) else {
-        return Ok(());
-    };
-    if files.iter().any(|file| fs::canonicalize(file).is_ok_and(|file| file == target)) {
-        return Err(Failure::usage(format!("--out {} is one of the inputs; write to another file", out.display())));
-    }
-    Ok(())
 }
 
 impl Sink {

@@ -6,7 +6,7 @@ use weir_schemas::{Flow, Host, rfc3339};
 
 /// Columns that do not depend on the terminal: heading and width.
 const FIXED: [(&str, usize); 6] =
-    [("PROTO", 6), ("PACKETS", 11), ("BYTES", 19), ("OUTCOME", 10), ("STATE", 6), ("END", 10)];
+    [("PROTO", 6), ("PACKETS", 11), ("BYTES", 17), ("OUTCOME", 10), ("STATE", 6), ("END", 10)];
 /// Of the fixed columns, those left out where there is no room, in this order: `STATE`, `END`, `BYTES`.
 const DISPENSABLE: [usize; 3] = [4, 5, 2];
 const TIME_COLUMNS: usize = "09:01:00.068".len();
@@ -64,7 +64,7 @@ impl FlowTable {
         if day == self.day {
             return line;
         }
-        self.day = day.to_owned();
+        day.clone_into(&mut self.day);
         format!("{day}\n{line}")
     }
 
