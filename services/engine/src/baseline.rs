@@ -52,16 +52,11 @@ impl BaselineKey {
         }
     }
 
-    /// Whether the key learns at the close of `pane`: a site always, a host at the pane of each 5 min that its hash names.
+    /// Whether a host learns at the close of `pane`: at the pane of each 5 min that its hash names. A site always does.
     #[must_use]
-    pub fn learns_at(&self, pane: Micros, seed: HashSeed) -> bool {
-        match self {
-            Self::Site(_) => true,
-            Self::Target(host) => {
-                let turn = (seed.hash_of(host) % HOST_LEARNING_PANES as u64) as i64;
-                (pane / PANE_US).rem_euclid(HOST_LEARNING_PANES) == turn
-            }
-        }
+    pub fn host_learns_at(host: &Host, pane: Micros, seed: HashSeed) -> bool {
+        let turn = (seed.hash_of(host) % HOST_LEARNING_PANES as u64) as i64;
+        (pane / PANE_US).rem_euclid(HOST_LEARNING_PANES) == turn
     }
 
     /// Scope kind and key as text, for export.
@@ -158,8 +153,9 @@ pub struct Change {
 pub struct Baselines {
     slots: Vec<Option<Held>>,
     index: BTreeMap<BaselineKey, u32>,
+    /// Each part's keys by samples, fewest first: [probation, main].
+    ranked: [BTreeSet<(u64, BaselineKey)>; 2],
     free: BTreeSet<u32>,
-    probation: usize,
     evicted: u64,
 }
 
@@ -171,8 +167,8 @@ impl Baselines {
         Self {
             slots: vec![None; capacity],
             index: BTreeMap::new(),
+            ranked: [BTreeSet::new(), BTreeSet::new()],
             free: (0..capacity as u32).collect(),
-            probation: 0,
             evicted: 0,
         }
     }
@@ -210,56 +206,44 @@ impl Baselines {
         Ok(Some(Change { slot, body, emptied }))
     }
 
+    /// Entries the probation part holds.
+    fn probation_capacity(&self) -> usize {
+        (self.slots.len() / 8).max(1)
+    }
+
     fn place(&mut self, next: Held) -> (u32, Option<u32>) {
-        if let Some(slot) = self.index.get(&next.key).copied() {
-            let was_proven = self.slots[slot as usize].as_ref().is_some_and(|held| held.proven);
-            let mut emptied = None;
-            if next.proven && !was_proven {
-                self.probation -= 1;
-                emptied = self.make_room_in_main();
-            }
-            self.slots[slot as usize] = Some(next);
-            return (slot, emptied);
+        let part = usize::from(next.proven);
+        let known = self.index.get(&next.key).copied();
+        if let Some(slot) = known {
+            self.unrank(slot);
         }
-        let probation_capacity = (self.slots.len() / 8).max(1);
-        let slot = if !next.proven && self.probation >= probation_capacity {
-            self.evict(false)
-        } else {
-            self.free.pop_first().unwrap_or_else(|| self.evict(next.proven))
+        let is_full = match part {
+            0 => self.ranked[0].len() >= self.probation_capacity(),
+            _ => self.ranked[1].len() >= self.slots.len() - self.probation_capacity(),
         };
-        self.probation += usize::from(!next.proven);
+        let emptied = if is_full { self.evict(part) } else { None };
+        // A part that was full has just emptied a slot; one that was not leaves one free.
+        let slot = known.or_else(|| self.free.pop_first()).unwrap_or_default();
+        self.ranked[part].insert((next.level.n, next.key.clone()));
         self.index.insert(next.key.clone(), slot);
         self.slots[slot as usize] = Some(next);
-        (slot, None)
+        (slot, emptied.filter(|emptied| *emptied != slot))
     }
 
-    /// The main part holds seven eighths; its least entry leaves for the one that moves up.
-    fn make_room_in_main(&mut self) -> Option<u32> {
-        let main = self.index.len() - self.probation - 1;
-        if main < self.slots.len() - (self.slots.len() / 8).max(1) {
-            return None;
+    fn unrank(&mut self, slot: u32) {
+        if let Some(held) = &self.slots[slot as usize] {
+            self.ranked[usize::from(held.proven)].remove(&(held.level.n, held.key.clone()));
         }
-        let slot = self.evict(true);
-        self.free.insert(slot);
-        Some(slot)
     }
 
-    /// Empties the slot of the part's least entry (fewest samples, then smallest key) and returns it.
-    fn evict(&mut self, proven: bool) -> u32 {
-        let least = self.index.iter().filter_map(|(key, slot)| {
-            let held = self.slots[*slot as usize].as_ref()?;
-            (held.proven == proven).then_some((held.level.n, key, *slot))
-        });
-        let Some((_, key, slot)) = least.min() else {
-            // A part is only asked to evict when it is full; both parts have at least one slot.
-            return 0;
-        };
-        let key = key.clone();
-        self.index.remove(&key);
+    /// Empties the slot of the part's least entry (fewest samples, then smallest key).
+    fn evict(&mut self, part: usize) -> Option<u32> {
+        let (_, key) = self.ranked[part].pop_first()?;
+        let slot = self.index.remove(&key)?;
         self.slots[slot as usize] = None;
-        self.probation -= usize::from(!proven);
+        self.free.insert(slot);
         self.evicted += 1;
-        slot
+        Some(slot)
     }
 
     /// Entries that have left for lack of room.
@@ -273,7 +257,7 @@ impl Baselines {
         let held: Held = postcard::from_bytes(body)?;
         if (slot as usize) < self.slots.len() {
             self.free.remove(&slot);
-            self.probation += usize::from(!held.proven);
+            self.ranked[usize::from(held.proven)].insert((held.level.n, held.key.clone()));
             self.index.insert(held.key.clone(), slot);
             self.slots[slot as usize] = Some(held);
         }

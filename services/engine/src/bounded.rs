@@ -5,8 +5,9 @@
 //! bounds, and what may be missing is at most the greatest weight that ever left (Metwally et al., "Efficient computation of
 //! frequent and top-k elements in data streams", 2005, keeps the same bound).
 
-use std::collections::HashMap;
 use std::hash::Hash;
+
+use hashbrown::HashTable;
 
 use crate::hash::HashSeed;
 
@@ -22,7 +23,9 @@ pub trait Weigh {
 /// The table.
 #[derive(Clone, Debug)]
 pub struct Bounded<K, V> {
-    entries: HashMap<K, V, HashSeed>,
+    /// A bare table, so that a key is hashed once per record whether it is known or not. Never iterated without ordering.
+    entries: HashTable<(K, V)>,
+    seed: HashSeed,
     share: usize,
     used: usize,
     error: u64,
@@ -36,9 +39,17 @@ impl<K: Ord + Hash + Clone, V: Weigh> Bounded<K, V> {
     /// An empty table that may take `share` bytes.
     #[must_use]
     pub fn new(share: usize, seed: HashSeed) -> Self {
+        Self::with_room(share, seed, 0)
+    }
+
+    /// An empty table with room for as many entries as are expected, within the share.
+    #[must_use]
+    pub fn with_room(share: usize, seed: HashSeed, expected: usize) -> Self {
         // A share below a few entries would make every key evict the one before.
         let least = 16 * Self::entry_bytes();
-        Self { entries: HashMap::with_hasher(seed), share: share.max(least), used: 0, error: 0, evicted: 0 }
+        let share = share.max(least);
+        let entries = HashTable::with_capacity(expected.min(share / Self::entry_bytes()));
+        Self { entries, seed, share, used: 0, error: 0, evicted: 0 }
     }
 
     const fn entry_bytes() -> usize {
@@ -47,7 +58,8 @@ impl<K: Ord + Hash + Clone, V: Weigh> Bounded<K, V> {
 
     /// Changes the entry of `key`, made by `new` when missing; returns what `change` returns.
     pub fn update<R>(&mut self, key: &K, new: impl FnOnce() -> V, change: impl FnOnce(&mut V) -> R) -> R {
-        if let Some(entry) = self.entries.get_mut(key) {
+        let hash = self.seed.hash_of(key);
+        if let Some((_, entry)) = self.entries.find_mut(hash, |(known, _)| known == key) {
             let before = entry.heap_bytes();
             let result = change(entry);
             self.used = self.used - before + entry.heap_bytes();
@@ -59,7 +71,8 @@ impl<K: Ord + Hash + Clone, V: Weigh> Bounded<K, V> {
         let mut entry = new();
         let result = change(&mut entry);
         self.used += Self::entry_bytes() + entry.heap_bytes();
-        self.entries.insert(key.clone(), entry);
+        let seed = self.seed;
+        self.entries.insert_unique(hash, (key.clone(), entry), |(known, _)| seed.hash_of(known));
         if self.used > self.share {
             self.prune();
         }
@@ -68,20 +81,20 @@ impl<K: Ord + Hash + Clone, V: Weigh> Bounded<K, V> {
 
     /// Changes the entry of `key`, if there is one, in a way that takes no further bytes.
     pub fn touch(&mut self, key: &K, change: impl FnOnce(&mut V)) {
-        if let Some(entry) = self.entries.get_mut(key) {
+        let hash = self.seed.hash_of(key);
+        if let Some((_, entry)) = self.entries.find_mut(hash, |(known, _)| known == key) {
             change(entry);
         }
     }
 
     /// The entry of `key`, if there is one.
     pub fn get(&self, key: &K) -> Option<&V> {
-        self.entries.get(key)
+        self.entries.find(self.seed.hash_of(key), |(known, _)| known == key).map(|(_, entry)| entry)
     }
 
     #[cold]
     fn prune(&mut self) {
         let mut ranked: Vec<(u64, K)> = Vec::with_capacity(self.entries.len());
-        #[expect(clippy::disallowed_methods, reason = "the next line orders what the hash left unordered")]
         ranked.extend(self.entries.iter().map(|(key, value)| (value.weight(), key.clone())));
         ranked.sort_unstable();
         let goal = self.share - self.share / 8;
@@ -89,7 +102,9 @@ impl<K: Ord + Hash + Clone, V: Weigh> Bounded<K, V> {
             if self.used <= goal {
                 break;
             }
-            if let Some(entry) = self.entries.remove(&key) {
+            let hash = self.seed.hash_of(&key);
+            if let Ok(found) = self.entries.find_entry(hash, |(known, _)| *known == key) {
+                let ((_, entry), _) = found.remove();
                 self.used -= Self::entry_bytes() + entry.heap_bytes();
                 self.error = self.error.max(weight);
                 self.evicted += 1;
@@ -97,11 +112,11 @@ impl<K: Ord + Hash + Clone, V: Weigh> Bounded<K, V> {
         }
     }
 
-    /// Entries in key order.
-    pub fn sorted(&self) -> Vec<(&K, &V)> {
-        #[expect(clippy::disallowed_methods, reason = "the next line orders what the hash left unordered")]
-        let mut entries: Vec<(&K, &V)> = self.entries.iter().collect();
-        entries.sort_unstable_by(|left, right| left.0.cmp(right.0));
+    /// The entries that `keep` wants, in key order, without copying them.
+    #[must_use]
+    pub fn into_sorted(self, mut keep: impl FnMut(&K, &V) -> bool) -> Vec<(K, V)> {
+        let mut entries: Vec<(K, V)> = self.entries.into_iter().filter(|(key, value)| keep(key, value)).collect();
+        entries.sort_unstable_by(|left, right| left.0.cmp(&right.0));
         entries
     }
 
@@ -172,9 +187,11 @@ mod tests {
         let keys = || (0..50_000_u32).map(|step| step.wrapping_mul(2_654_435_761) % 997);
         let left = filled(HashSeed::default(), keys());
         let right = filled(HashSeed::from_bytes([9; 16]), keys());
-        let list = |table: &Bounded<u32, Count>| table.sorted().iter().map(|(k, v)| (**k, v.0)).collect::<Vec<_>>();
-        assert_eq!(list(&left), list(&right));
         assert!(left.evicted() > 0);
+        let list = |table: Bounded<u32, Count>| {
+            table.into_sorted(|_, _| true).into_iter().map(|(key, count)| (key, count.0)).collect::<Vec<_>>()
+        };
+        assert_eq!(list(left), list(right));
     }
 
     #[test]

@@ -49,6 +49,10 @@ pub struct Shares {
     pub responders: usize,
     /// Receivers per pane, ranked by bytes received; bytes.
     pub receivers: usize,
+    /// Receivers per pane of the site stage, ranked by bytes received; bytes.
+    pub site_receivers: usize,
+    /// (responder, port) per pane of the site stage, ranked by SYN packets without handshake; bytes.
+    pub site_responders: usize,
     /// Flows per pane whose owner among several sensors is remembered; entries.
     pub owners: usize,
     /// Baselines; entries.
@@ -75,6 +79,8 @@ impl Shares {
             sweeps: part(4),
             responders: part(13),
             receivers: part(4),
+            site_receivers: part(14),
+            site_responders: part(16),
             owners: (part(1) / OWNER_BYTES).max(16),
             baselines: (memory / 64 / 160).clamp(64, 8_192),
             episodes: (memory / 8 / 1_024).clamp(64, 8_192),
@@ -89,7 +95,7 @@ impl Shares {
         let kib = |bytes: usize| bytes / 1_024;
         format!(
             "{} KiB per partition: {PANE_SLOTS} panes of {} KiB (sources {}, pairs {}, sweeps {}, responders {}, receivers {} KiB; \
-             {} flow owners), {} episodes, {} baselines, {} early episodes, {} KiB of state per pane close",
+             {} flow owners; site stage: receivers {}, responders {} KiB), {} episodes, {} baselines, {} early episodes, {} KiB of state per pane close",
             kib(self.memory),
             kib(self.memory / 4 * 3 / PANE_SLOTS),
             kib(self.sources),
@@ -98,6 +104,8 @@ impl Shares {
             kib(self.responders),
             kib(self.receivers),
             self.owners,
+            kib(self.site_receivers),
+            kib(self.site_responders),
             self.episodes,
             self.baselines,
             self.opened,

@@ -93,6 +93,12 @@ impl Distinct {
         self.0.clone()
     }
 
+    /// The set as it travels in a partial, without copying it.
+    #[must_use]
+    pub fn into_wire(self) -> DistinctSet {
+        self.0
+    }
+
     /// The set from a partial; malformed ones (unsorted, wrong size) are rebuilt as far as they hold.
     #[must_use]
     pub fn from_wire(set: &DistinctSet) -> Self {

@@ -4,13 +4,14 @@ use std::collections::{BTreeSet, HashMap};
 
 use std::ops::RangeInclusive;
 
-use weir_schemas::partial::PartialBody;
+use weir_schemas::partial::{PartialBody, PartialSensor};
 use weir_schemas::{Flow, Host, Outcome, Text};
 
 use crate::bounded::{Bounded, Weigh};
 use crate::config::Shares;
 use crate::distinct::Distinct;
 use crate::hash::HashSeed;
+use crate::sorted::Sorted;
 use crate::summary::{EvidenceSample, PairCounts, PairKey, SeenBy, SourceCounts, SourceSummary, SweepCounts, SweepKey};
 use crate::technique::{Technique, failed};
 
@@ -92,6 +93,14 @@ struct SiteCounts {
     seen_by: SeenBy,
 }
 
+/// Entries that the next pane probably needs: room made at once instead of by and by. No count depends on it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Expected {
+    sources: usize,
+    responders: usize,
+    receivers: usize,
+}
+
 /// An open pane.
 #[derive(Debug)]
 pub struct Pane {
@@ -114,16 +123,16 @@ pub struct Pane {
 impl Pane {
     /// An empty pane whose first record stands at `first_offset`.
     #[must_use]
-    pub fn new(first_offset: i64, shares: &Shares, seed: HashSeed) -> Self {
+    pub fn new(first_offset: i64, shares: &Shares, seed: HashSeed, expected: Expected) -> Self {
         Self {
             first_offset,
             degraded: BTreeSet::new(),
             seed,
-            sources: Bounded::new(shares.sources, seed),
+            sources: Bounded::with_room(shares.sources, seed, expected.sources),
             pairs: Bounded::new(shares.pairs, seed),
             sweeps: Bounded::new(shares.sweeps, seed),
-            responders: Bounded::new(shares.responders, seed),
-            receivers: Bounded::new(shares.receivers, seed),
+            responders: Bounded::with_room(shares.responders, seed, expected.responders),
+            receivers: Bounded::with_room(shares.receivers, seed, expected.receivers),
             sites: Vec::new(),
             owners: Owners::new(shares.owners, seed),
             undirected: 0,
@@ -300,6 +309,11 @@ impl Pane {
         grew.then_some(key)
     }
 
+    /// How many entries a pane like this one needs.
+    pub fn expected(&self) -> Expected {
+        Expected { sources: self.sources.len(), responders: self.responders.len(), receivers: self.receivers.len() }
+    }
+
     /// Counts of a pair.
     pub fn pair(&self, key: &PairKey) -> Option<&PairCounts> {
         self.pairs.get(key)
@@ -319,75 +333,88 @@ impl Pane {
             + self.receivers.evicted()
     }
 
-    /// What longer windows need of the pane, not yet cut to size.
+    /// Closes the pane: what longer windows need of it, not yet cut to size, and what the site stage needs, in order of kind
+    /// and key; `sensors` turns bits into names.
     #[must_use]
-    pub fn summarise(&self) -> SourceSummary {
+    pub fn close(self, sensors: &dyn Fn(SeenBy) -> Vec<(Text, u8, u64)>) -> (SourceSummary, Vec<PartialBody>) {
         let mut degraded = self.degraded.clone();
         if self.evicted() > 0 {
             degraded.insert("evicted".to_owned());
         }
-        SourceSummary {
-            pairs: owned(self.pairs.sorted()),
-            sweeps: owned(self.sweeps.sorted()),
-            sources: owned(self.sources.sorted()),
-            sources_error: self.sources.error(),
-            undirected: self.undirected,
-            first_offset: self.first_offset,
-            complete: !degraded.contains("forced"),
-            degraded,
-        }
-    }
-
-    /// What the site stage needs of the pane: keys in order, `sensors` turns bits into names.
-    pub fn partials(&self, sensors: &dyn Fn(SeenBy) -> Vec<(Text, u8, u64)>) -> Vec<PartialBody> {
-        let named = |seen_by: SeenBy| {
-            let wire = |(id, vantage, loss)| weir_schemas::partial::PartialSensor { id, vantage, loss };
-            sensors(seen_by).into_iter().map(wire).collect::<Vec<_>>()
-        };
+        let mut names = SensorNames { sensors, newest: None };
         let mut bodies = Vec::with_capacity(self.receivers.len() + self.responders.len() + self.sites.len());
-        for (host, counts) in self.receivers.sorted() {
+        let error = self.receivers.error();
+        for (host, counts) in self.receivers.into_sorted(|_, _| true) {
             bodies.push(PartialBody::Receiver {
-                host: host.clone(),
+                host,
                 packets: counts.packets,
                 bytes: counts.bytes,
                 unsolicited_packets: counts.unsolicited_packets,
-                error: self.receivers.error(),
-                sensors: named(counts.seen_by),
+                error,
+                sensors: names.of(counts.seen_by),
             });
         }
-        for ((host, port), counts) in self.responders.sorted() {
+        let error = self.responders.error();
+        for ((host, port), counts) in self.responders.into_sorted(|_, _| true) {
             bodies.push(PartialBody::Responder {
-                host: host.clone(),
-                port: *port,
+                host,
+                port,
                 syn: counts.syn,
                 attempts: counts.attempts,
                 completed: counts.completed,
                 half_open: counts.half_open,
                 refused: counts.refused,
                 unanswered: counts.unanswered,
-                error: self.responders.error(),
-                sources: counts.sources.to_wire(),
-                flows: counts.evidence.flows().to_vec(),
-                sensors: named(counts.seen_by),
+                error,
+                sources: counts.sources.into_wire(),
+                flows: counts.evidence.into_flows(),
+                sensors: names.of(counts.seen_by),
             });
         }
-        let mut sites: Vec<&(Text, SiteCounts)> = self.sites.iter().collect();
+        let mut sites = self.sites;
         sites.sort_by(|left, right| left.0.cmp(&right.0));
         for (site, counts) in sites {
             bodies.push(PartialBody::Site {
-                site: site.clone(),
+                site,
                 packets: counts.packets,
                 bytes: counts.bytes,
                 flows: counts.flows,
-                sensors: named(counts.seen_by),
+                sensors: names.of(counts.seen_by),
             });
         }
-        bodies
+        let sources_error = self.sources.error();
+        let summary = SourceSummary {
+            pairs: Sorted::from_ordered(self.pairs.into_sorted(|_, _| true)),
+            sweeps: Sorted::from_ordered(self.sweeps.into_sorted(|_, _| true)),
+            sources: Sorted::from_ordered(self.sources.into_sorted(|_, _| true)),
+            sources_error,
+            undirected: self.undirected,
+            first_offset: self.first_offset,
+            complete: !degraded.contains("forced"),
+            degraded,
+        };
+        (summary, bodies)
     }
 }
 
-fn owned<K: Ord + Clone, V: Clone>(entries: Vec<(&K, &V)>) -> std::collections::BTreeMap<K, V> {
-    entries.into_iter().map(|(key, value)| (key.clone(), value.clone())).collect()
+/// Names of sensors by evidence bits; neighbours in a pane mostly share them.
+struct SensorNames<'a> {
+    sensors: &'a dyn Fn(SeenBy) -> Vec<(Text, u8, u64)>,
+    newest: Option<(SeenBy, Vec<PartialSensor>)>,
+}
+
+impl SensorNames<'_> {
+    fn of(&mut self, seen_by: SeenBy) -> Vec<PartialSensor> {
+        if let Some((known, names)) = &self.newest
+            && *known == seen_by
+        {
+            return names.clone();
+        }
+        let wire = |(id, vantage, loss)| PartialSensor { id, vantage, loss };
+        let names: Vec<PartialSensor> = (self.sensors)(seen_by).into_iter().map(wire).collect();
+        self.newest = Some((seen_by, names.clone()));
+        names
+    }
 }
 
 /// Who counts which half of a flow: the first sensor in the log whose vantage has it.

@@ -1,13 +1,14 @@
 //! What the site stage knows of one pane: partials of all input partitions, merged.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 use weir_schemas::{Host, Text};
 
 use crate::bounded::Weigh;
 use crate::distinct::Distinct;
-use crate::summary::{EvidenceSample, SeenBy, keep_heaviest, merge_into};
+use crate::sorted::Sorted;
+use crate::summary::{EvidenceSample, SeenBy, keep_heaviest};
 
 /// What arrived at one host.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -117,11 +118,11 @@ impl SiteTotals {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SiteSummary {
     /// By host.
-    pub receivers: BTreeMap<Host, ReceiverTotals>,
+    pub receivers: Sorted<Host, ReceiverTotals>,
     /// By host and service port.
-    pub responders: BTreeMap<(Host, u16), ResponderTotals>,
+    pub responders: Sorted<(Host, u16), ResponderTotals>,
     /// By site.
-    pub sites: BTreeMap<Text, SiteTotals>,
+    pub sites: Sorted<Text, SiteTotals>,
     /// Offset of the oldest pane's first partial.
     pub first_offset: i64,
     /// Every input partition was there.
@@ -130,10 +131,10 @@ pub struct SiteSummary {
     pub degraded: BTreeSet<String>,
 }
 
-/// A responder is carried beyond its pane with at least this many SYNs that did not complete: less is no flood's part.
+/// A responder is judged, and carried beyond its pane, with at least this many SYNs that did not complete: less is no flood's part.
 pub const CARRIED_INCOMPLETE_SYN: u64 = 8;
 
-/// A receiver is carried beyond its pane with at least this many bytes (an eighth of 1 Mbit/s): a window of 60 s over
+/// A receiver is judged, and carried beyond its pane, with at least this many bytes (an eighth of 1 Mbit/s): a window of 60 s over
 /// 1 Mbit/s loses at most a tenth of the floor by it.
 pub const CARRIED_BYTES: u64 = 1_250_000 / 8;
 
@@ -144,21 +145,18 @@ impl SiteSummary {
         Self { complete: true, first_offset: i64::MAX, ..Self::default() }
     }
 
-    /// Adds another pane.
-    pub fn merge(&mut self, other: &Self) {
-        merge_into(&mut self.receivers, &other.receivers, ReceiverTotals::merge);
-        merge_into(&mut self.responders, &other.responders, ResponderTotals::merge);
-        merge_into(&mut self.sites, &other.sites, SiteTotals::merge);
-        self.first_offset = self.first_offset.min(other.first_offset);
-        self.complete &= other.complete;
-        self.degraded.extend(other.degraded.iter().cloned());
+    /// Adds what an older pane knows of the keys that are here already: what a judgement of the newest pane needs.
+    pub fn merge_known(&mut self, older: &Self) {
+        self.receivers.merge_known(&older.receivers, ReceiverTotals::merge);
+        self.responders.merge_known(&older.responders, ResponderTotals::merge);
+        self.sites.merge_known(&older.sites, SiteTotals::merge);
+        self.first_offset = self.first_offset.min(older.first_offset);
+        self.complete &= older.complete;
+        self.degraded.extend(older.degraded.iter().cloned());
     }
 
-    /// Drops what longer windows do not need, then cuts to what `bytes` of state can hold; returns how many entries left
-    /// for lack of room.
+    /// Cuts to what `bytes` of state can hold; returns how many entries left for lack of room.
     pub fn bound(&mut self, bytes: usize) -> u64 {
-        self.receivers.retain(|_, totals| totals.bytes >= CARRIED_BYTES);
-        self.responders.retain(|_, totals| totals.syn.saturating_sub(totals.completed) >= CARRIED_INCOMPLETE_SYN);
         let (receivers, _) = keep_heaviest(&mut self.receivers, bytes / 2);
         let (responders, _) = keep_heaviest(&mut self.responders, bytes / 3);
         let left = receivers + responders;

@@ -11,14 +11,14 @@ use weir_schemas::partial::{PartialBody, PartialSensor};
 use weir_schemas::{Micros, PANE_US, Partial, SECOND_US, StateEntry, Text};
 
 use crate::baseline::{ALERTED_WEIGHT, BaselineKey, BaselineView, Baselines, Change, ExportedBaseline};
-use crate::config::EngineConfig;
+use crate::config::{EngineConfig, PANE_SLOTS};
 use crate::counters::Counters;
 use crate::detectors::{Level, SiteView, Stage};
-use crate::distinct::Distinct;
 use crate::image::{Table, UnreadableState};
 use crate::profile::Profile;
 use crate::sensors::{AppendClock, MASK_BITS};
-use crate::site_summary::{ReceiverTotals, ResponderTotals, SiteSummary, SiteTotals};
+use crate::site_pane::SitePane;
+use crate::site_summary::SiteSummary;
 use crate::summary::{SeenBy, window_of};
 use crate::task::{Checkpoint, Firing, Outbox, TaskCore, TaskIdentity, detectors_of, restore};
 
@@ -27,9 +27,6 @@ const MARKER_PATIENCE: Micros = 60 * SECOND_US;
 
 /// Panes whose summaries are kept: what a window of 60 s needs.
 const SUMMARY_PANES: i64 = Level::Minute.panes();
-
-/// Open panes a site task holds: as many as the source stage, and those that wait for a marker.
-const MAX_OPEN_PANES: usize = 64;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Progress {
@@ -55,7 +52,7 @@ struct Origin {
 }
 
 struct OpenPane {
-    summary: SiteSummary,
+    pane: SitePane,
     origin: Origin,
 }
 
@@ -281,7 +278,7 @@ impl SiteTask {
         if let Some(pane) = overdue {
             self.close_through(pane, true);
         }
-        while self.panes.len() > MAX_OPEN_PANES {
+        while self.panes.len() > PANE_SLOTS {
             let Some(oldest) = self.panes.first_key_value().map(|(start, _)| *start) else { break };
             self.close_through(oldest, true);
         }
@@ -298,68 +295,17 @@ impl SiteTask {
         }
         if !self.panes.contains_key(&partial.pane) {
             let origin = Origin { offset, inputs: self.inputs.clone() };
-            let summary = SiteSummary { first_offset: offset, ..SiteSummary::neutral() };
-            self.panes.insert(partial.pane, OpenPane { summary, origin });
+            let pane = SitePane::new(offset, &self.core.config.shares, self.core.config.seed);
+            self.panes.insert(partial.pane, OpenPane { pane, origin });
         }
         self.count(|counters| counters.counted += 1);
         let rules_differ = partial.rules_hash != self.core.profile.rules_hash();
-        let seen_by = |sensors: &[PartialSensor], inputs: &mut Inputs| inputs.seen_by(sensors);
+        let seen_by = self.inputs.seen_by(sensors_of(&partial.body));
         let Some(open) = self.panes.get_mut(&partial.pane) else { return };
-        let summary = &mut open.summary;
         if rules_differ {
-            summary.degraded.insert("rules_changed".to_owned());
+            open.pane.degrade("rules_changed");
         }
-        match &partial.body {
-            PartialBody::Receiver { host, packets, bytes, unsolicited_packets, error, sensors } => {
-                note_error(summary, *error);
-                let share = ReceiverTotals {
-                    packets: *packets,
-                    bytes: *bytes,
-                    unsolicited_packets: *unsolicited_packets,
-                    seen_by: seen_by(sensors, &mut self.inputs),
-                };
-                summary.receivers.entry(host.clone()).or_default().merge(&share);
-            }
-            PartialBody::Responder {
-                host,
-                port,
-                syn,
-                attempts,
-                completed,
-                half_open,
-                refused,
-                unanswered,
-                error,
-                sources,
-                flows,
-                sensors,
-            } => {
-                note_error(summary, *error);
-                let totals = summary.responders.entry((host.clone(), *port)).or_default();
-                totals.evidence.merge(flows);
-                totals.merge(&ResponderTotals {
-                    syn: *syn,
-                    attempts: *attempts,
-                    completed: *completed,
-                    half_open: *half_open,
-                    refused: *refused,
-                    unanswered: *unanswered,
-                    sources: Distinct::from_wire(sources),
-                    seen_by: seen_by(sensors, &mut self.inputs),
-                    ..ResponderTotals::default()
-                });
-            }
-            PartialBody::Site { site, packets, bytes, flows, sensors } => {
-                let share = SiteTotals {
-                    packets: *packets,
-                    bytes: *bytes,
-                    flows: *flows,
-                    seen_by: seen_by(sensors, &mut self.inputs),
-                };
-                summary.sites.entry(site.clone()).or_default().merge(&share);
-            }
-            PartialBody::Marker { .. } => {}
-        }
+        open.pane.add(&partial.body, seen_by);
     }
 
     fn is_live(&self) -> bool {
@@ -391,33 +337,40 @@ impl SiteTask {
 
     fn close_pane(&mut self, start: Micros, forced: bool) {
         let mut room = self.core.config.shares.state_per_close;
-        let mut full = SiteSummary::neutral();
-        let had_records = self.panes.contains_key(&start);
-        if let Some(open) = self.panes.remove(&start) {
-            full = open.summary;
-            if forced {
-                full.complete = false;
-                self.core.counters.panes_forced += 1;
-                for missing in self.missing(start) {
-                    full.degraded.insert(format!("missing_partition_{missing}"));
-                }
+        let Some(OpenPane { mut pane, .. }) = self.panes.remove(&start) else {
+            self.core.close_episodes(Some(start));
+            self.core.image.pane_closed();
+            self.forget_summaries(start);
+            return;
+        };
+        if forced {
+            self.core.counters.panes_forced += 1;
+            pane.force();
+            for missing in self.missing(start) {
+                pane.degrade(&format!("missing_partition_{missing}"));
             }
-            self.core.counters.panes_closed += 1;
-            let mut kept = full.clone();
-            self.core.counters.evicted += kept.bound(room / 2);
-            room = room.saturating_sub(self.keep_summary(start, kept));
         }
+        self.core.counters.panes_closed += 1;
+        let seed = self.core.config.seed;
+        let closed = pane.close(|host| BaselineKey::host_learns_at(host, start, seed));
+        let mut newest = closed.summary;
+        self.core.counters.evicted += closed.evicted + newest.bound(room / 2);
+        let mut merged = newest.clone();
         let oldest = start - (SUMMARY_PANES - 1) * PANE_US;
-        let mut merged = full.clone();
         for (_, summary) in self.summaries.range(oldest..start) {
-            merged.merge(summary);
+            merged.merge_known(summary);
         }
-        let firings = if had_records { self.judge(start, &full, &merged) } else { Vec::new() };
+        let firings = self.judge(start, &newest, &merged);
         let alerted: BTreeSet<BaselineKey> = firings.iter().filter_map(baseline_key_of).collect();
+        let is_complete = newest.complete;
+        let sites: Vec<(BaselineKey, u64)> =
+            newest.sites.iter().map(|(site, totals)| (BaselineKey::site(site), totals.bytes)).collect();
+        room = room.saturating_sub(self.keep_summary(start, newest));
         self.core.settle(start, firings, &mut room);
         self.core.close_episodes(Some(start));
-        if had_records && full.complete {
-            self.learn(start, &full, &merged, &alerted, room);
+        if is_complete {
+            let hosts = closed.learning.iter().map(|(host, bytes)| (BaselineKey::target(host), *bytes));
+            self.learn(start, sites.into_iter().chain(hosts), &alerted, room);
         }
         self.core.image.pane_closed();
         self.forget_summaries(start);
@@ -472,29 +425,18 @@ impl SiteTask {
         firings
     }
 
-    /// Teaches the baselines this pane: sites always, a receiver at the pane its hash names.
+    /// Teaches the baselines this pane's bytes per second: sites always, a receiver at the pane its hash names.
     fn learn(
         &mut self,
         start: Micros,
-        pane: &SiteSummary,
-        window: &SiteSummary,
+        samples: impl Iterator<Item = (BaselineKey, u64)>,
         alerted: &BTreeSet<BaselineKey>,
         mut room: usize,
     ) {
         let pane_seconds = (PANE_US / SECOND_US) as f64;
-        let window_seconds = pane_seconds * SUMMARY_PANES as f64;
-        let sites =
-            pane.sites.iter().map(|(site, totals)| (BaselineKey::site(site), totals.bytes as f64 / pane_seconds));
-        let seed = self.core.config.seed;
-        let receivers = pane.receivers.keys().filter_map(|host| {
-            let key = BaselineKey::target(host);
-            let totals = window.receivers.get(host)?;
-            key.learns_at(start, seed).then_some((key, totals.bytes as f64 / window_seconds))
-        });
-        let samples: Vec<(BaselineKey, f64)> = sites.chain(receivers).collect();
-        for (key, rate) in samples {
+        for (key, bytes) in samples {
             let weight = if alerted.contains(&key) { ALERTED_WEIGHT } else { 1.0 };
-            match self.baselines.learn(&key, rate, weight, start, room) {
+            match self.baselines.learn(&key, bytes as f64 / pane_seconds, weight, start, room) {
                 Ok(Some(change)) => {
                     room = room.saturating_sub(change.body.len() + 16);
                     self.write_baseline(change);
@@ -558,9 +500,12 @@ impl Inputs {
     }
 }
 
-fn note_error(summary: &mut SiteSummary, error: u64) {
-    if error > 0 {
-        summary.degraded.insert("evicted".to_owned());
+fn sensors_of(body: &PartialBody) -> &[PartialSensor] {
+    match body {
+        PartialBody::Receiver { sensors, .. }
+        | PartialBody::Responder { sensors, .. }
+        | PartialBody::Site { sensors, .. } => sensors,
+        PartialBody::Marker { .. } => &[],
     }
 }
 

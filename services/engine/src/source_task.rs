@@ -18,7 +18,7 @@ use crate::detectors::{Detector, Level, SourceView, Stage};
 use crate::episode::{Episode, EpisodeKey};
 use crate::image::{Table, UnreadableState};
 use crate::judgement::Verdicts;
-use crate::pane::{Halves, Pane, PaneRules};
+use crate::pane::{Expected, Halves, Pane, PaneRules};
 use crate::profile::Profile;
 use crate::sensors::{Sensors, Sequence, WatermarkChange};
 use crate::summary::{PairKey, SeenBy, SourceSummary, window_of};
@@ -84,6 +84,7 @@ pub struct SourceTask {
     five_minutes: BTreeMap<Micros, SourceSummary>,
     opened: BTreeMap<EpisodeKey, (u32, Episode)>,
     replay: Option<Replay>,
+    expected: Expected,
 }
 
 impl SourceTask {
@@ -105,6 +106,7 @@ impl SourceTask {
             five_minutes: BTreeMap::new(),
             opened: BTreeMap::new(),
             replay: None,
+            expected: Expected::default(),
         }
     }
 
@@ -306,7 +308,7 @@ impl SourceTask {
     /// Opens a pane; one too many closes the oldest first.
     fn open(&mut self, start: Micros, origin: Origin) {
         let offset = origin.offset;
-        let pane = Pane::new(offset, &self.core.config.shares, self.core.config.seed);
+        let pane = Pane::new(offset, &self.core.config.shares, self.core.config.seed, self.expected);
         self.panes.insert(start, OpenPane { pane, origin });
         if self.panes.len() <= PANE_SLOTS || self.replay.is_some() {
             return;
@@ -376,17 +378,19 @@ impl SourceTask {
         let mut room = self.core.config.shares.state_per_close;
         let closing = self.panes.remove(&start).map(|open| open.pane);
         let summary_bytes = room / 8 * EIGHTHS_PER_SUMMARY;
-        let newest = match &closing {
+        let (newest, bodies) = match closing {
             Some(pane) => {
-                let mut summary = pane.summarise();
-                summary.drop_lone_sweeps();
-                let left = summary.bound(summary_bytes);
-                self.core.counters.evicted += pane.evicted() + left;
+                self.expected = pane.expected();
+                self.core.counters.evicted += pane.evicted();
                 self.core.counters.panes_closed += 1;
+                let sensors = |seen_by: SeenBy| self.sensors.named(seen_by.forward, seen_by.reverse);
+                let (mut summary, bodies) = pane.close(&sensors);
+                summary.drop_lone_sweeps();
+                self.core.counters.evicted += summary.bound(summary_bytes);
                 room = room.saturating_sub(self.keep_summary(start, &summary));
-                summary
+                (summary, bodies)
             }
-            None => SourceSummary::neutral(),
+            None => (SourceSummary::neutral(), Vec::new()),
         };
         let five_minutes = self.close_five_minutes(start, summary_bytes);
         room = room.saturating_sub(five_minutes);
@@ -396,11 +400,7 @@ impl SourceTask {
         self.core.close_episodes(Some(start));
         self.core.image.pane_closed();
         self.forget_summaries(start);
-        if let Some(pane) = closing {
-            let sensors = |seen_by: SeenBy| self.sensors.named(seen_by.forward, seen_by.reverse);
-            let bodies = pane.partials(&sensors);
-            self.send_partials(start, bodies);
-        }
+        self.send_partials(start, bodies);
     }
 
     fn keep_summary(&mut self, start: Micros, summary: &SourceSummary) -> usize {
@@ -451,7 +451,12 @@ impl SourceTask {
         let mut windows: Vec<(Level, SourceSummary, SourceSummary)> = Vec::new();
         let last = |panes: i64| self.summaries.range(start - (panes - 1) * PANE_US..=start).map(|(_, summary)| summary);
         if newest.first_offset != i64::MAX {
-            windows.push((Level::Minute, newest.clone(), merge_of(last(Level::Minute.panes()))));
+            let mut merged = newest.clone();
+            let older = start - (Level::Minute.panes() - 1) * PANE_US..start;
+            for (_, summary) in self.summaries.range(older) {
+                merged.merge_known(summary);
+            }
+            windows.push((Level::Minute, newest.clone(), merged));
         }
         if ends_step(start, Level::FiveMinutes) {
             let step = merge_of(last(Level::FiveMinutes.step_panes()));
@@ -627,10 +632,11 @@ fn ends_step(start: Micros, level: Level) -> bool {
     (start / PANE_US + 1).rem_euclid(level.step_panes()) == 0
 }
 
+/// What windows longer than a minute need of their parts.
 fn merge_of<'a>(parts: impl Iterator<Item = &'a SourceSummary>) -> SourceSummary {
     let mut merged = SourceSummary::neutral();
     for part in parts {
-        merged.merge(part);
+        merged.merge_long(part);
     }
     merged
 }

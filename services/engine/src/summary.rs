@@ -8,6 +8,7 @@ use weir_schemas::{Flow, Host, Micros};
 
 use crate::bounded::Weigh;
 use crate::distinct::Distinct;
+use crate::sorted::Sorted;
 use crate::technique::Technique;
 
 /// Evidence flows kept per key: those with the smallest ids, so that any merge order keeps the same.
@@ -60,6 +61,12 @@ impl EvidenceSample {
     #[must_use]
     pub fn heap_bytes(&self) -> usize {
         self.0.capacity() * size_of::<PartialFlow>()
+    }
+
+    /// The flows, smallest id first, without copying them.
+    #[must_use]
+    pub fn into_flows(self) -> Vec<PartialFlow> {
+        self.0
     }
 
     /// The flows, smallest id first.
@@ -253,11 +260,11 @@ pub const LONE_SWEEPS: usize = 32;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceSummary {
     /// Attempts by pair.
-    pub pairs: BTreeMap<PairKey, PairCounts>,
+    pub pairs: Sorted<PairKey, PairCounts>,
     /// Attempts by service.
-    pub sweeps: BTreeMap<SweepKey, SweepCounts>,
+    pub sweeps: Sorted<SweepKey, SweepCounts>,
     /// TCP attempts by source.
-    pub sources: BTreeMap<Host, SourceCounts>,
+    pub sources: Sorted<Host, SourceCounts>,
     /// Attempts per source that eviction may have hidden.
     pub sources_error: u64,
     /// Flows whose direction nothing proved.
@@ -277,11 +284,23 @@ impl SourceSummary {
         Self { complete: true, first_offset: i64::MAX, ..Self::default() }
     }
 
-    /// Adds another pane or window.
-    pub fn merge(&mut self, other: &Self) {
-        merge_into(&mut self.pairs, &other.pairs, PairCounts::merge);
-        merge_into(&mut self.sweeps, &other.sweeps, SweepCounts::merge);
-        merge_into(&mut self.sources, &other.sources, SourceCounts::merge);
+    /// Adds what `other` knows of the sources and services that are here already, and all its pairs: what a judgement of the
+    /// newest step needs of the window's older panes.
+    pub fn merge_known(&mut self, other: &Self) {
+        self.pairs.merge(&other.pairs, PairCounts::merge);
+        self.sweeps.merge_known(&other.sweeps, SweepCounts::merge);
+        self.sources.merge_known(&other.sources, SourceCounts::merge);
+        self.merge_facts(other);
+    }
+
+    /// Adds another step of a window longer than a minute, which needs pairs and sweeps only.
+    pub fn merge_long(&mut self, other: &Self) {
+        self.pairs.merge(&other.pairs, PairCounts::merge);
+        self.sweeps.merge(&other.sweeps, SweepCounts::merge);
+        self.merge_facts(other);
+    }
+
+    fn merge_facts(&mut self, other: &Self) {
         self.sources_error += other.sources_error;
         self.undirected += other.undirected;
         self.first_offset = self.first_offset.min(other.first_offset);
@@ -318,27 +337,11 @@ impl SourceSummary {
     }
 }
 
-/// Adds the counts of `from` to those of `into`, key by key.
-pub fn merge_into<K: Ord + Clone, V: Clone>(
-    into: &mut BTreeMap<K, V>,
-    from: &BTreeMap<K, V>,
-    merge: impl Fn(&mut V, &V),
-) {
-    for (key, counts) in from {
-        match into.get_mut(key) {
-            Some(mine) => merge(mine, counts),
-            None => {
-                into.insert(key.clone(), counts.clone());
-            }
-        }
-    }
-}
-
 /// Keeps the heaviest entries whose encodings fit into `bytes`; returns how many left, and the greatest weight among them.
-pub fn keep_heaviest<K, V>(entries: &mut BTreeMap<K, V>, bytes: usize) -> (u64, u64)
+pub fn keep_heaviest<K, V>(entries: &mut Sorted<K, V>, bytes: usize) -> (u64, u64)
 where
     K: Ord + Clone + Serialize,
-    V: Weigh + Serialize,
+    V: Weigh + Clone + Serialize,
 {
     let size_of = |key: &K, value: &V| postcard::experimental::serialized_size(&(key, value)).unwrap_or(bytes + 1);
     let sizes: Vec<usize> = entries.iter().map(|(key, value)| size_of(key, value)).collect();
@@ -349,7 +352,8 @@ where
         entries.iter().zip(sizes).map(|((key, value), size)| (value.weight(), key.clone(), size)).collect();
     ranked.sort_unstable_by(|left, right| (right.0, &right.1).cmp(&(left.0, &left.1)));
     let mut room = bytes;
-    let mut lost = (0, 0);
+    let mut leaving: BTreeSet<K> = BTreeSet::new();
+    let mut heaviest_lost = 0;
     for (weight, key, size) in ranked {
         if let Some(rest) = room.checked_sub(size) {
             room = rest;
@@ -357,10 +361,11 @@ where
         }
         // Nothing lighter may stay when something heavier had to leave.
         room = 0;
-        entries.remove(&key);
-        lost = (lost.0 + 1, lost.1.max(weight));
+        heaviest_lost = heaviest_lost.max(weight);
+        leaving.insert(key);
     }
-    lost
+    entries.retain(|key, _| !leaving.contains(key));
+    (leaving.len() as u64, heaviest_lost)
 }
 
 /// The window of event time that a merge of panes covers.

@@ -124,7 +124,7 @@ impl Detector for IncompleteHandshakes {
 /// Distinct targets at which each source's TCP attempts failed, and some of the flows.
 fn failed_targets(view: &SourceView<'_>) -> BTreeMap<Host, (u64, EvidenceSample)> {
     let mut failed: BTreeMap<Host, (u64, EvidenceSample)> = BTreeMap::new();
-    for (key, counts) in &view.merged.pairs {
+    for (key, counts) in view.merged.pairs.iter() {
         if key.technique == Technique::Tcp && counts.refused + counts.unanswered + counts.half_open > 0 {
             let (targets, evidence) = failed.entry(key.source.clone()).or_default();
             *targets += 1;
