@@ -21,7 +21,7 @@ pub struct EvidenceSample(Vec<PartialFlow>);
 impl EvidenceSample {
     /// Offers a flow.
     pub fn offer(&mut self, flow: &Flow) {
-        if self.0.len() == EVIDENCE_FLOWS && self.0.last().is_some_and(|last| last.flow_id <= flow.flow_id) {
+        if self.0.len() == EVIDENCE_FLOWS && self.0.last().is_some_and(|last| last.flow_id < flow.flow_id) {
             return;
         }
         self.insert(PartialFlow {
@@ -41,13 +41,14 @@ impl EvidenceSample {
 
     fn insert(&mut self, flow: PartialFlow) {
         let Err(place) = self.0.binary_search(&flow) else { return };
+        if place == EVIDENCE_FLOWS {
+            return;
+        }
         if self.0.len() == EVIDENCE_FLOWS {
             self.0.pop();
         }
-        if place <= self.0.len() {
-            self.0.reserve_exact(1);
-            self.0.insert(place, flow);
-        }
+        self.0.reserve_exact(1);
+        self.0.insert(place, flow);
     }
 
     /// Adds another sample.
