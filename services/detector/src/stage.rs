@@ -1,11 +1,13 @@
 //! One stage over all partitions of its input: read, apply, commit.
 
+use std::collections::VecDeque;
+
 use weir_bus::partition::partition_of;
 use weir_bus::{Batch, Bus, Delivery, GroupOffset, Message, Value};
 use weir_engine::baseline::ExportedBaseline;
 use weir_engine::pane::partial_key;
 use weir_engine::{Checkpoint, Counters, SiteTask};
-use weir_schemas::{Partial, PartialBody};
+use weir_schemas::{Micros, PANE_US, Partial, PartialBody};
 
 use crate::restore::restore_task;
 use crate::task::{Taken, Task};
@@ -13,6 +15,10 @@ use crate::{DetectorConfig, DetectorError};
 
 /// Records after which a commit is due even without outputs, so that a restart replays little.
 const COMMIT_RECORDS: usize = 65_536;
+
+/// How far a partition may run ahead of the slowest that still has records, in event time. The site stage holds a pane until
+/// every partition has closed it, and it holds a bounded number of panes.
+const AHEAD: Micros = PANE_US;
 
 /// Topics and group of a stage.
 pub(crate) struct StageTopics {
@@ -27,6 +33,8 @@ pub(crate) struct StageTopics {
 struct Owned<T> {
     partition: u32,
     task: T,
+    /// Read, and not yet applied.
+    pending: VecDeque<Delivery>,
     uncommitted: usize,
     dead: Vec<Message>,
 }
@@ -48,23 +56,33 @@ impl<T: Task> Stage<T> {
         let mut tasks = Vec::new();
         for partition in 0..bus.partition_count(&topics.input)? {
             let task = restore_task(config, &topics, partition, bus)?;
-            tasks.push(Owned { partition, task, uncommitted: 0, dead: Vec::new() });
+            tasks.push(Owned { partition, task, pending: VecDeque::new(), uncommitted: 0, dead: Vec::new() });
         }
         let (batch, keep_state) = (config.batch, config.keep_state);
         Ok(Self { topics, batch, keep_state, tasks, deliveries: Vec::new() })
     }
 
     pub(crate) fn step<B: Bus + ?Sized>(&mut self, bus: &mut B) -> Result<usize, DetectorError> {
-        let mut read = 0;
-        for owned in &mut self.tasks {
-            self.deliveries.clear();
+        for owned in self.tasks.iter_mut().filter(|owned| owned.pending.is_empty()) {
             bus.read(&self.topics.input, owned.partition, owned.task.position(), self.batch, &mut self.deliveries)?;
-            read += self.deliveries.len();
-            for delivery in self.deliveries.drain(..) {
-                if let Taken::Dead(reason) = owned.task.take(&delivery) {
+            owned.pending.extend(self.deliveries.drain(..));
+        }
+        let behind =
+            self.tasks.iter().filter(|owned| !owned.pending.is_empty()).map(|owned| owned.task.watermark()).min();
+        // Before a partition's first mark nothing holds it, and it holds all others.
+        let horizon = behind.flatten().map(|slowest| slowest.saturating_add(AHEAD));
+        let mut applied = 0;
+        for owned in &mut self.tasks {
+            while owned.task.watermark().is_none_or(|watermark| Some(watermark) <= horizon) {
+                let Some(delivery) = owned.pending.pop_front() else { break };
+                applied += 1;
+                owned.uncommitted += 1;
+                // What a replay sets aside again was dead-lettered when it was read first.
+                if let Taken::Dead(reason) = owned.task.take(&delivery)
+                    && !owned.task.is_replaying()
+                {
                     owned.dead.push(dead_letter(&self.topics, owned.partition, delivery, reason));
                 }
-                owned.uncommitted += 1;
                 if owned.task.outbox().urgent {
                     commit(&self.topics, self.keep_state, owned, bus)?;
                 }
@@ -74,12 +92,12 @@ impl<T: Task> Stage<T> {
                 commit(&self.topics, self.keep_state, owned, bus)?;
             }
         }
-        if read == 0 {
+        if applied == 0 {
             for owned in self.tasks.iter_mut().filter(|owned| owned.uncommitted > 0) {
                 commit(&self.topics, self.keep_state, owned, bus)?;
             }
         }
-        Ok(read)
+        Ok(applied)
     }
 
     pub(crate) fn counters(&self) -> Counters {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use weir_bus::{Delivery, Value};
 use weir_engine::image::UnreadableState;
 use weir_engine::{Checkpoint, Counters, EngineConfig, Outbox, Profile, SiteTask, SourceTask, TaskIdentity};
-use weir_schemas::{Record, StateEntry};
+use weir_schemas::{Micros, Record, StateEntry};
 
 /// What became of a delivery.
 #[derive(Debug, PartialEq, Eq)]
@@ -34,6 +34,8 @@ pub(crate) trait Task: Sized {
     fn outbox(&self) -> &Outbox;
     fn counters(&self) -> &Counters;
     fn is_replaying(&self) -> bool;
+    /// How far the task has come in event time; none if nothing says so.
+    fn watermark(&self) -> Option<Micros>;
     fn take(&mut self, delivery: &Delivery) -> Taken;
     fn checkpoint(&mut self, state_end: i64) -> Checkpoint;
 }
@@ -67,6 +69,10 @@ impl Task for SourceTask {
 
     fn is_replaying(&self) -> bool {
         self.is_replaying()
+    }
+
+    fn watermark(&self) -> Option<Micros> {
+        self.watermark()
     }
 
     fn take(&mut self, delivery: &Delivery) -> Taken {
@@ -115,6 +121,10 @@ impl Task for SiteTask {
 
     fn is_replaying(&self) -> bool {
         self.is_replaying()
+    }
+
+    fn watermark(&self) -> Option<Micros> {
+        None
     }
 
     fn take(&mut self, delivery: &Delivery) -> Taken {
