@@ -1,6 +1,7 @@
 //! One end of a conversation: an address, or a name where the input has no address.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub type Text = Arc<str>;
 
 /// An address, or a name where the input has no address (tcpdump text without `-n`). A name is never resolved.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Host {
     /// An IPv4 address.
     V4(Ipv4Addr),
@@ -43,6 +44,24 @@ impl Host {
         match self {
             Self::Name(name) => Some(name),
             _ => None,
+        }
+    }
+}
+
+impl Hash for Host {
+    /// One or two words per address: hosts are what hot tables are keyed by. Kinds differ in the high bits of the first.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match self {
+            Self::V4(address) => state.write_u64(u64::from(u32::from(*address))),
+            Self::V6(address) => {
+                let bits = u128::from(*address);
+                state.write_u64((bits >> 64) as u64 ^ (1 << 63));
+                state.write_u64(bits as u64);
+            }
+            Self::Name(name) => {
+                state.write_u64(1 << 62);
+                state.write(name.as_bytes());
+            }
         }
     }
 }

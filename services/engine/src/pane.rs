@@ -333,19 +333,22 @@ impl Pane {
             + self.receivers.evicted()
     }
 
-    /// Closes the pane: what longer windows need of it, not yet cut to size, and what the site stage needs, in order of kind
-    /// and key; `sensors` turns bits into names.
+    /// Closes the pane: sends what the site stage needs, in order of kind and key, and returns what longer windows need, not
+    /// yet cut to size; `sensors` turns bits into names.
     #[must_use]
-    pub fn close(self, sensors: &dyn Fn(SeenBy) -> Vec<(Text, u8, u64)>) -> (SourceSummary, Vec<PartialBody>) {
+    pub fn close(
+        self,
+        sensors: &dyn Fn(SeenBy) -> Vec<(Text, u8, u64)>,
+        mut send: impl FnMut(PartialBody),
+    ) -> SourceSummary {
         let mut degraded = self.degraded.clone();
         if self.evicted() > 0 {
             degraded.insert("evicted".to_owned());
         }
         let mut names = SensorNames { sensors, newest: None };
-        let mut bodies = Vec::with_capacity(self.receivers.len() + self.responders.len() + self.sites.len());
         let error = self.receivers.error();
         for (host, counts) in self.receivers.into_sorted(|_, _| true) {
-            bodies.push(PartialBody::Receiver {
+            send(PartialBody::Receiver {
                 host,
                 packets: counts.packets,
                 bytes: counts.bytes,
@@ -356,7 +359,7 @@ impl Pane {
         }
         let error = self.responders.error();
         for ((host, port), counts) in self.responders.into_sorted(|_, _| true) {
-            bodies.push(PartialBody::Responder {
+            send(PartialBody::Responder {
                 host,
                 port,
                 syn: counts.syn,
@@ -374,7 +377,7 @@ impl Pane {
         let mut sites = self.sites;
         sites.sort_by(|left, right| left.0.cmp(&right.0));
         for (site, counts) in sites {
-            bodies.push(PartialBody::Site {
+            send(PartialBody::Site {
                 site,
                 packets: counts.packets,
                 bytes: counts.bytes,
@@ -383,7 +386,7 @@ impl Pane {
             });
         }
         let sources_error = self.sources.error();
-        let summary = SourceSummary {
+        SourceSummary {
             pairs: Sorted::from_ordered(self.pairs.into_sorted(|_, _| true)),
             sweeps: Sorted::from_ordered(self.sweeps.into_sorted(|_, _| true)),
             sources: Sorted::from_ordered(self.sources.into_sorted(|_, _| true)),
@@ -392,8 +395,7 @@ impl Pane {
             first_offset: self.first_offset,
             complete: !degraded.contains("forced"),
             degraded,
-        };
-        (summary, bodies)
+        }
     }
 }
 

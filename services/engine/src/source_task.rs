@@ -378,19 +378,22 @@ impl SourceTask {
         let mut room = self.core.config.shares.state_per_close;
         let closing = self.panes.remove(&start).map(|open| open.pane);
         let summary_bytes = room / 8 * EIGHTHS_PER_SUMMARY;
-        let (newest, bodies) = match closing {
+        // Partials follow the findings of the pane in the outbox's other list, so that they can be made on the way.
+        let newest = match closing {
             Some(pane) => {
                 self.expected = pane.expected();
                 self.core.counters.evicted += pane.evicted();
                 self.core.counters.panes_closed += 1;
+                let envelope = self.envelope(start);
                 let sensors = |seen_by: SeenBy| self.sensors.named(seen_by.forward, seen_by.reverse);
-                let (mut summary, bodies) = pane.close(&sensors);
+                let partials = &mut self.core.outbox.partials;
+                let mut summary = pane.close(&sensors, |body| partials.push(envelope(body)));
                 summary.drop_lone_sweeps();
                 self.core.counters.evicted += summary.bound(summary_bytes);
                 room = room.saturating_sub(self.keep_summary(start, &summary));
-                (summary, bodies)
+                summary
             }
-            None => (SourceSummary::neutral(), Vec::new()),
+            None => SourceSummary::neutral(),
         };
         let five_minutes = self.close_five_minutes(start, summary_bytes);
         room = room.saturating_sub(five_minutes);
@@ -400,7 +403,6 @@ impl SourceTask {
         self.core.close_episodes(Some(start));
         self.core.image.pane_closed();
         self.forget_summaries(start);
-        self.send_partials(start, bodies);
     }
 
     fn keep_summary(&mut self, start: Micros, summary: &SourceSummary) -> usize {
@@ -575,17 +577,18 @@ impl SourceTask {
         }
     }
 
-    fn send_partials(&mut self, pane: Micros, bodies: Vec<PartialBody>) {
+    /// What wraps a pane's partials.
+    fn envelope(&self, pane: Micros) -> impl Fn(PartialBody) -> Partial + use<> {
         let (partition, partition_count) = (self.core.identity.partition, self.core.identity.partition_count);
         let rules_hash = self.core.profile.rules_hash();
-        let partial = |body| Partial { v: 1, partition, partition_count, pane, rules_hash, body };
-        self.core.outbox.partials.extend(bodies.into_iter().map(partial));
+        move |body| Partial { v: 1, partition, partition_count, pane, rules_hash, body }
     }
 
     fn mark_closed(&mut self, ended: bool) {
         let pane = self.closed_through.unwrap_or_default();
         let marker = PartialBody::Marker { ended, complete: true, degraded: Vec::new() };
-        self.send_partials(pane, vec![marker]);
+        let marker = self.envelope(pane)(marker);
+        self.core.outbox.partials.push(marker);
     }
 
     /// Closes a commit that will begin at `state_end` of the state partition. What it returns must be appended atomically, and
