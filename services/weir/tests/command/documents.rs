@@ -117,6 +117,18 @@ fn every_command_shown_exists_with_its_flags() {
 }
 
 #[test]
+fn the_demo_excerpt_is_what_the_demo_prints() {
+    let readme = document("README.md");
+    let section = readme.split_once("## What the demo shows\n").unwrap().1;
+    let excerpt = section.split("```").nth(1).unwrap();
+    let printed = weir(&["demo", "--fast"]).output;
+    let lines = excerpt.lines().filter(|line| !matches!(*line, "" | "…"));
+    for line in lines {
+        assert!(printed.lines().any(|found| found == line), "the demo no longer prints:\n{line}\n\n{printed}");
+    }
+}
+
+#[test]
 fn every_link_leads_somewhere() {
     for (path, text) in all() {
         let folder = path.parent().unwrap();
