@@ -32,17 +32,24 @@ const SPEED: f64 = 18.75;
 /// Packets between two looks at the clock: about a second of the capture.
 const PACKETS_PER_TURN: usize = 100;
 
+/// At most 80 columns, like all that is printed as it stands.
 const OPENING: &str = "\
-Replaying four minutes of a small office network, made in our lab. Six clients browse and ask for names throughout.
-Planted: at 60 s 10.0.0.66 scans ports of 10.0.0.20; at 120 s 10.0.0.67 tries one service of a whole /24; at 180 s
-3,000 spoofed sources flood 10.0.0.10:80. Sensor, detector and results run in this process; nothing is sent anywhere.
+Replaying four minutes of a small office network, made in our lab. Six clients
+browse and ask for names throughout. Planted:
+   60 s  10.0.0.66 scans ports of 10.0.0.20
+  120 s  10.0.0.67 tries one service of a whole /24
+  180 s  3,000 spoofed sources flood 10.0.0.10:80
+Sensor, detector and results run in this process; nothing is sent anywhere.
 ";
 
 const CLOSING: &str = "
 What to try next
-  weir analyze capture.pcap                                  the same on a capture of yours
-  weir analyze --format markdown capture.pcap > report.md    a report of all that is in it
-  weir detectors show port_scan                              what a detector looks for, and what it mistakes for it
+  weir analyze capture.pcap
+      the same on a capture of yours
+  weir analyze --format markdown capture.pcap > report.md
+      a report of all that is in it
+  weir detectors show port_scan
+      what a detector looks for, and what it mistakes for that
 ";
 
 /// See it work: replay a labelled capture of ours and watch the verdicts come
