@@ -259,13 +259,13 @@ impl SiteTask {
         }
     }
 
-    /// The newest pane that every input partition has closed.
+    /// The newest pane that every input partition has closed. One that has ended counts as it stands: its sensors may start
+    /// again, and others hear of it first.
     fn agreed(&self) -> Option<Micros> {
         if (self.inputs.progress.len() as u32) < self.inputs.expected {
             return None;
         }
-        let running = self.inputs.progress.values().filter(|progress| !progress.ended);
-        running.map(|progress| progress.closed_through).min()
+        self.inputs.progress.values().map(|progress| progress.closed_through).min()
     }
 
     /// Closes panes whose markers have been waited for too long.
@@ -290,17 +290,20 @@ impl SiteTask {
             .progress
             .get(&partial.partition)
             .is_some_and(|progress| partial.pane <= progress.closed_through);
-        if set_complete || self.closed_through.is_some_and(|closed| partial.pane <= closed) {
+        let is_late = set_complete || self.closed_through.is_some_and(|closed| partial.pane <= closed);
+        let opens = !is_late && !self.panes.contains_key(&partial.pane);
+        let origin = opens.then(|| Origin { offset, inputs: self.inputs.clone() });
+        // Every partial names its sensors, also one that comes too late: a replay meets as late what was counted then.
+        let seen_by = self.inputs.seen_by(sensors_of(&partial.body));
+        if is_late {
             return self.count(|counters| counters.late += 1);
         }
-        if !self.panes.contains_key(&partial.pane) {
-            let origin = Origin { offset, inputs: self.inputs.clone() };
+        if let Some(origin) = origin {
             let pane = SitePane::new(offset, &self.core.config.shares, self.core.config.seed);
             self.panes.insert(partial.pane, OpenPane { pane, origin });
         }
         self.count(|counters| counters.counted += 1);
         let rules_differ = partial.rules_hash != self.core.profile.rules_hash();
-        let seen_by = self.inputs.seen_by(sensors_of(&partial.body));
         let Some(open) = self.panes.get_mut(&partial.pane) else { return };
         if rules_differ {
             open.pane.degrade("rules_changed");
@@ -343,12 +346,14 @@ impl SiteTask {
             self.forget_summaries(start);
             return;
         };
-        if forced {
+        // A partition that has ended is waited for like any other, but what it never sent is not missing.
+        let missing = if forced { self.missing(start) } else { Vec::new() };
+        if !missing.is_empty() {
             self.core.counters.panes_forced += 1;
             pane.force();
-            for missing in self.missing(start) {
-                pane.degrade(&format!("missing_partition_{missing}"));
-            }
+        }
+        for partition in missing {
+            pane.degrade(&format!("missing_partition_{partition}"));
         }
         self.core.counters.panes_closed += 1;
         let seed = self.core.config.seed;
