@@ -14,10 +14,6 @@ use std::process::ExitCode;
 use arguments::Parsed;
 use failure::Failure;
 
-/// Records live between two services that take turns, many small ones at a time: the system's allocator took a tenth of a run.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     let result = match arguments::parse(std::env::args_os()) {
         Ok(Parsed::Run(arguments)) => command::run(*arguments),
