@@ -29,8 +29,7 @@ impl Progress {
         }
         self.drawn = Some(Instant::now());
         let rate = packets as f64 / self.began.elapsed().as_secs_f64().max(0.001);
-        let until =
-            event_time.map(|time| format!(", up to {}", weir_results::format::utc(time))).unwrap_or_default();
+        let until = event_time.map(|time| format!(", up to {}", weir_results::format::utc(time))).unwrap_or_default();
         eprint!("\r\x1b[2K{packets} packets, {rate:.0} packets/s{until}");
         // A terminal that is gone is no reason to stop.
         let _ = std::io::stderr().flush();
