@@ -101,6 +101,13 @@ pub struct Expected {
     receivers: usize,
 }
 
+impl Expected {
+    /// Partials that a pane with these entries sends, sites left out.
+    pub fn partials(self) -> usize {
+        self.receivers + self.responders
+    }
+}
+
 /// An open pane.
 #[derive(Debug)]
 pub struct Pane {

@@ -387,6 +387,7 @@ impl SourceTask {
                 let envelope = self.envelope(start);
                 let sensors = |seen_by: SeenBy| self.sensors.named(seen_by.forward, seen_by.reverse);
                 let partials = &mut self.core.outbox.partials;
+                partials.reserve(self.expected.partials());
                 let mut summary = pane.close(&sensors, |body| partials.push(envelope(body)));
                 summary.drop_lone_sweeps();
                 self.core.counters.evicted += summary.bound(summary_bytes);
