@@ -8,7 +8,7 @@ mod support;
 use proptest::prelude::*;
 use runs::{Layout, published, run, run_with_failures};
 use support::attempt;
-use support::hostile::{self, Case};
+use support::hostile::{self, Case, Damage};
 use weir_bus::topic::Topics;
 use weir_bus::{Message, Value, partition_of};
 use weir_schemas::{Outcome, Record, SECOND_US};
@@ -34,6 +34,18 @@ fn messages_of(case: &Case, partitions: u32) -> Vec<Message> {
     messages
 }
 
+/// Between partitions the order of the partials' log depends on who died when. What hangs on that order (how long a pane waits
+/// for another partition, whether all ended at once) is told apart only where sensors neither stall nor end on the way.
+fn without_stalls(mut case: Case) -> Case {
+    for watcher in &mut case.watchers {
+        (watcher.silent, watcher.forgetful, watcher.ends) = (None, None, None);
+        watcher.lag = watcher.lag.min(7);
+        watcher.restarts.iter_mut().for_each(|(_, with_end)| *with_end = false);
+    }
+    case.damages.retain(|(_, damage)| !matches!(damage, Damage::MarkAhead(_)));
+    case
+}
+
 fn layout() -> impl Strategy<Value = Layout> {
     (
         1_u32..5,
@@ -57,6 +69,7 @@ proptest! {
         layout in layout(),
         fail_at in prop::collection::btree_set(1_usize..400, 1..12),
     ) {
+        let case = if layout.partitions == 1 { case } else { without_stalls(case) };
         let messages = messages_of(&case, layout.partitions);
         let whole = run(&layout, messages.clone());
         let killed = run_with_failures(&layout, messages.clone(), fail_at.into_iter().collect());
