@@ -22,7 +22,7 @@ pub struct Partial {
     pub body: PartialBody,
 }
 
-/// A set of 64-bit hashes: exact while small, a HyperLogLog with 2^8 registers beyond; see the engine's `distinct`.
+/// A set of hashes: exact while small, HyperLogLog registers beyond; the engine's `distinct` says how many and how large.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DistinctSet {
     /// The hashes themselves, sorted.

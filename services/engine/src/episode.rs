@@ -224,7 +224,7 @@ impl Episodes {
         room: &mut usize,
         changes: &mut Vec<SlotChange>,
     ) -> Fired {
-        let joins = self.open.get(&key).is_some();
+        let joins = self.open.contains_key(&key);
         let (mut next, slot, tell) = match self.open.get(&key) {
             Some((slot, episode)) => {
                 let mut next = episode.clone();

@@ -549,7 +549,7 @@ impl SourceTask {
                 continue;
             }
             let taken: BTreeSet<u32> = self.opened.values().map(|(slot, _)| *slot).collect();
-            let slot = (0..).find(|slot| !taken.contains(slot)).unwrap_or_default();
+            let slot = (0..=taken.len() as u32).find(|slot| !taken.contains(slot)).unwrap_or_default();
             let episode = Episode::open(episode_key.clone(), judgement.clone(), start);
             let Ok(body) = postcard::to_stdvec(&episode) else { continue };
             self.core.image.put(Table::Opened, slot, body);

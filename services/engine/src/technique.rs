@@ -6,7 +6,7 @@ use weir_schemas::{Flow, Host, Initiator, Outcome};
 /// Class of an attempt; the discriminator of scans.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Technique {
-    /// A SYN, half-open or by connect().
+    /// A SYN, half-open or by `connect()`.
     Tcp,
     /// A lone FIN.
     Fin,
