@@ -1,6 +1,7 @@
 //! Pure detection: records in, findings out, checkpoints as values. No I/O, clock, thread, randomness or hash order reaches
 //! its output, so that a replay from any checkpoint gives the same findings.
 #![forbid(unsafe_code)]
+#![deny(clippy::iter_over_hash_type)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod baseline;

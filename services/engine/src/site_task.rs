@@ -67,6 +67,8 @@ struct Head {
     inputs: Inputs,
     replay: Origin,
     counters: Counters,
+    /// Panes up to this were begun under another engine or profile, and which of the two.
+    changed_through: Option<(Micros, String)>,
 }
 
 struct Replay {
@@ -134,7 +136,9 @@ impl SiteTask {
         } else {
             None
         };
-        task.core.changed_through = changed.map(|why| (head.closed_through.unwrap_or(Micros::MIN) + PANE_US, why));
+        task.core.changed_through = changed
+            .map(|why| (head.closed_through.unwrap_or_default() + PANE_US, why.to_owned()))
+            .or(head.changed_through);
         task.core.image = restored.image;
         task.core.epoch = restored.commit.epoch;
         task.core.counters = head.counters;
@@ -371,7 +375,7 @@ impl SiteTask {
         let sites: Vec<(BaselineKey, u64)> =
             newest.sites.iter().map(|(site, totals)| (BaselineKey::site(site), totals.bytes)).collect();
         room = room.saturating_sub(self.keep_summary(start, newest));
-        self.core.settle(start, firings, &mut room);
+        self.core.settle(start, firings, &[], &mut room);
         self.core.close_episodes(Some(start));
         if is_complete {
             let hosts = closed.learning.iter().map(|(host, bytes)| (BaselineKey::target(host), *bytes));
@@ -469,6 +473,7 @@ impl SiteTask {
             inputs: self.inputs.clone(),
             replay,
             counters: self.core.counters.clone(),
+            changed_through: self.core.changed_through.clone(),
         };
         self.core.checkpoint(&head, replay_from, state_end)
     }

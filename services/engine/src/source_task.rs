@@ -15,7 +15,7 @@ use weir_schemas::{
 use crate::config::{EngineConfig, PANE_SLOTS};
 use crate::counters::Counters;
 use crate::detectors::{Detector, Level, SourceView, Stage};
-use crate::episode::{Episode, EpisodeKey};
+use crate::episode::{Episode, EpisodeKey, NotAdopted};
 use crate::image::{Table, UnreadableState};
 use crate::judgement::Verdicts;
 use crate::pane::{Expected, Halves, Pane, PaneRules};
@@ -64,6 +64,8 @@ struct Head {
     sensors: Sensors,
     replay: Origin,
     counters: Counters,
+    /// Panes up to this were begun under another engine or profile, and which of the two.
+    changed_through: Option<(Micros, String)>,
 }
 
 /// Replaying: records below `until` only refill panes.
@@ -153,7 +155,9 @@ impl SourceTask {
         task.closed_through = head.closed_through;
         task.ended = head.ended;
         task.sensors = head.replay.sensors;
-        task.core.changed_through = changed.map(|why| (head.sensors.watermark().unwrap_or(Micros::MIN) + PANE_US, why));
+        task.core.changed_through = changed
+            .map(|why| (head.sensors.watermark().unwrap_or_default() + PANE_US, why.to_owned()))
+            .or(head.changed_through);
         if head.position > head.replay.offset {
             task.replay = Some(Replay { until: head.position, sensors_then: head.sensors });
         }
@@ -318,7 +322,7 @@ impl SourceTask {
             let through = *oldest.key();
             self.core.counters.panes_forced += 1;
             self.close_through(through);
-            self.mark_closed(false);
+            self.mark_closed(self.ended);
         }
     }
 
@@ -341,6 +345,7 @@ impl SourceTask {
                 self.close_through(newest);
             }
             self.core.close_episodes(None);
+            self.close_opened();
             self.ended = true;
             self.mark_closed(true);
         }
@@ -398,9 +403,10 @@ impl SourceTask {
         };
         let five_minutes = self.close_five_minutes(start, summary_bytes);
         room = room.saturating_sub(five_minutes);
-        self.adopt_opened(start);
+        self.adopt_opened(start, &mut room);
         let firings = self.judge_windows(start, &newest);
-        self.core.settle(start, firings, &mut room);
+        let early: Vec<EpisodeKey> = self.opened.keys().cloned().collect();
+        self.core.settle(start, firings, &early, &mut room);
         self.core.close_episodes(Some(start));
         self.core.image.pane_closed();
         self.forget_summaries(start);
@@ -560,21 +566,36 @@ impl SourceTask {
         }
     }
 
-    /// Episodes that opened early in the pane now closing enter the ledger.
-    fn adopt_opened(&mut self, start: Micros) {
+    /// Episodes that opened early in the pane now closing, or before, enter the ledger as far as there is room.
+    fn adopt_opened(&mut self, start: Micros, room: &mut usize) {
         let due: Vec<EpisodeKey> =
             self.opened.values().filter(|(_, episode)| episode.start <= start).map(|(_, e)| e.key.clone()).collect();
         for key in due {
             let Some((slot, episode)) = self.opened.remove(&key) else { continue };
-            self.core.image.put(Table::Opened, slot, Vec::new());
             let mut changes = Vec::new();
-            if let Err(episode) = self.core.episodes.adopt(episode, &mut changes) {
-                self.core.counters.episodes_refused += 1;
-                self.core.publish_closed(&episode);
+            match self.core.episodes.adopt(episode, room, &mut changes) {
+                Ok(()) => self.core.image.put(Table::Opened, slot, Vec::new()),
+                Err(NotAdopted::NoRoom(episode)) => {
+                    self.core.counters.deferred += 1;
+                    self.opened.insert(key, (slot, *episode));
+                }
+                Err(NotAdopted::Full(episode)) => {
+                    self.core.image.put(Table::Opened, slot, Vec::new());
+                    self.core.counters.episodes_refused += 1;
+                    self.core.publish_closed(&episode);
+                }
             }
             for (slot, body) in changes {
                 self.core.image.put(Table::Episode, slot, body);
             }
+        }
+    }
+
+    /// The input has ended: what opened early and found no room in the ledger closes as well.
+    fn close_opened(&mut self) {
+        for (slot, episode) in std::mem::take(&mut self.opened).into_values() {
+            self.core.image.put(Table::Opened, slot, Vec::new());
+            self.core.publish_closed(&episode);
         }
     }
 
@@ -611,6 +632,7 @@ impl SourceTask {
             sensors: self.sensors.clone(),
             replay,
             counters: self.core.counters.clone(),
+            changed_through: self.core.changed_through.clone(),
         };
         self.core.checkpoint(&head, replay_from, state_end)
     }

@@ -70,7 +70,7 @@ pub(crate) struct TaskCore {
     pub(crate) epoch: u64,
     pub(crate) position: i64,
     /// Panes up to this were partly read under another engine or profile: say so.
-    pub(crate) changed_through: Option<(Micros, &'static str)>,
+    pub(crate) changed_through: Option<(Micros, String)>,
 }
 
 /// A firing on its way to its episode.
@@ -114,9 +114,10 @@ impl TaskCore {
         verdicts.firings.into_iter().map(firing).collect()
     }
 
-    /// Turns the firings of one pane close into episodes and findings.
-    pub(crate) fn settle(&mut self, pane: Micros, firings: Vec<Firing>, room: &mut usize) {
-        for (key, firing) in self.by_episode(firings) {
+    /// Turns the firings of one pane close into episodes and findings. `early` are the keys of episodes that opened early and
+    /// are not in the ledger yet.
+    pub(crate) fn settle(&mut self, pane: Micros, firings: Vec<Firing>, early: &[EpisodeKey], room: &mut usize) {
+        for (key, firing) in self.by_episode(firings, early) {
             let mut changes = Vec::new();
             let judgement = firing.judgement.clone();
             let fired = self.episodes.fire(key, firing.judgement, pane, room, &mut changes);
@@ -135,7 +136,7 @@ impl TaskCore {
 
     /// One firing per episode: the highest severity, then the longest window, speaks. Over [`EPISODES_PER_SOURCE`] open ones
     /// of a detector and source, further targets feed one episode without target.
-    fn by_episode(&self, firings: Vec<Firing>) -> BTreeMap<EpisodeKey, Firing> {
+    fn by_episode(&self, firings: Vec<Firing>, early: &[EpisodeKey]) -> BTreeMap<EpisodeKey, Firing> {
         let mut best: BTreeMap<EpisodeKey, Firing> = BTreeMap::new();
         let mut offer = |key: EpisodeKey, firing: Firing| {
             let rank = |judgement: &Judgement| (judgement.severity, judgement.window.end - judgement.window.start);
@@ -159,7 +160,10 @@ impl TaskCore {
         let mut opening: BTreeMap<(String, Option<weir_schemas::Host>), usize> = BTreeMap::new();
         for (key, firings) in new_targets {
             let group = (key.detector.clone(), key.source.clone());
-            let opening = opening.entry(group).or_insert_with(|| self.episodes.of_source(&key.detector, &key.source));
+            let opening = opening.entry(group).or_insert_with(|| {
+                let is_same = |early: &&EpisodeKey| early.detector == key.detector && early.source == key.source;
+                self.episodes.of_source(&key.detector, &key.source) + early.iter().filter(is_same).count()
+            });
             let overflows = *opening >= EPISODES_PER_SOURCE;
             if !overflows {
                 *opening += 1;
@@ -210,10 +214,10 @@ impl TaskCore {
             emitted_at: None,
         };
         let mut finding = finding(detector, episode, judgement, state, &self.profile.name, provenance);
-        if let Some((through, why)) = self.changed_through
-            && judgement.window.start <= through
+        if let Some((through, why)) = &self.changed_through
+            && judgement.window.start <= *through
         {
-            finding.degraded.push(why.to_owned());
+            finding.degraded.push(why.clone());
             finding.degraded.sort();
         }
         *self.counters.findings.entry(state.name().to_owned()).or_default() += 1;
