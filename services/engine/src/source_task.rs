@@ -394,7 +394,7 @@ impl SourceTask {
                 let partials = &mut self.core.outbox.partials;
                 partials.reserve(self.expected.partials());
                 let mut summary = pane.close(&sensors, |body| partials.push(envelope(body)));
-                summary.drop_lone_sweeps();
+                summary.thin_lone_entries();
                 self.core.counters.evicted += summary.bound(summary_bytes);
                 room = room.saturating_sub(self.keep_summary(start, &summary));
                 summary

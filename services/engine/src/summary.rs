@@ -1,6 +1,6 @@
 //! What a closed pane leaves behind for longer windows: bounded counts per key that merge by addition and union.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 use weir_schemas::partial::PartialFlow;
@@ -254,8 +254,26 @@ impl SourceCounts {
     }
 }
 
-/// One-target sweeps of one source that a summary carries; with more in one pane it carries none of that source's.
-pub const LONE_SWEEPS: usize = 32;
+/// One-target sweeps, and one-port pairs, that a summary carries of one source.
+pub const LONE_ENTRIES: usize = 32;
+
+/// Counts the lone entries of each source; tables are in order of source first.
+#[derive(Default)]
+struct LoneEntries {
+    source: Option<Host>,
+    kept: usize,
+}
+
+impl LoneEntries {
+    fn keeps(&mut self, source: &Host) -> bool {
+        if self.source.as_ref() != Some(source) {
+            self.source = Some(source.clone());
+            self.kept = 0;
+        }
+        self.kept += 1;
+        self.kept <= LONE_ENTRIES
+    }
+}
 
 /// The summary of one or more closed panes of a source-keyed partition.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -309,18 +327,13 @@ impl SourceSummary {
         self.degraded.extend(other.degraded.iter().cloned());
     }
 
-    /// Drops the one-target entries of sources that have more than [`LONE_SWEEPS`] of them: who tries many ports of few hosts
-    /// sweeps no service, and a port scan would fill the summary with them. What is dropped depends on the source alone.
-    pub fn drop_lone_sweeps(&mut self) {
-        let is_lone = |counts: &SweepCounts| counts.targets.count() == 1;
-        let mut lone: BTreeMap<Host, usize> = BTreeMap::new();
-        for (key, _) in self.sweeps.iter().filter(|(_, counts)| is_lone(counts)) {
-            *lone.entry(key.source.clone()).or_default() += 1;
-        }
-        lone.retain(|_, sweeps| *sweeps > LONE_SWEEPS);
-        if !lone.is_empty() {
-            self.sweeps.retain(|key, counts| !is_lone(counts) || !lone.contains_key(&key.source));
-        }
+    /// Keeps at most [`LONE_ENTRIES`] one-target sweeps and one-port pairs of each source: a port scan makes a sweep of every port,
+    /// a sweep makes a pair of every host, and neither says more than the other. What is dropped depends on the source alone.
+    pub fn thin_lone_entries(&mut self) {
+        let mut lone = LoneEntries::default();
+        self.sweeps.retain(|key, counts| counts.targets.count() > 1 || lone.keeps(&key.source));
+        let mut lone = LoneEntries::default();
+        self.pairs.retain(|key, counts| counts.ports.count() > 1 || lone.keeps(&key.source));
     }
 
     /// Cuts the summary to what `bytes` of state can hold, heaviest first per table; returns how many entries left.
