@@ -160,6 +160,15 @@ pub enum Fired {
     Deferred,
 }
 
+/// Why an episode that opened early did not enter the ledger.
+#[derive(Clone, Debug, PartialEq)]
+pub enum NotAdopted {
+    /// The ledger is full.
+    Full(Box<Episode>),
+    /// It does not fit into what this pane close may write: try at the next.
+    NoRoom(Box<Episode>),
+}
+
 /// The ledger of open episodes.
 #[derive(Clone, Debug)]
 pub struct Episodes {
@@ -250,10 +259,18 @@ impl Episodes {
         }
     }
 
-    /// Takes an episode that opened early, at the close of its pane; gives it back when the ledger is full.
-    pub fn adopt(&mut self, episode: Episode, changes: &mut Vec<SlotChange>) -> Result<(), Box<Episode>> {
-        let Some(slot) = self.free.first().copied() else { return Err(Box::new(episode)) };
-        let Ok(body) = postcard::to_stdvec(&episode) else { return Err(Box::new(episode)) };
+    /// Takes an episode that opened early, at the close of its pane; writes at most `room` bytes of state. Gives it back when
+    /// the ledger is full or the room is not enough.
+    pub fn adopt(
+        &mut self,
+        episode: Episode,
+        room: &mut usize,
+        changes: &mut Vec<SlotChange>,
+    ) -> Result<(), NotAdopted> {
+        let Some(slot) = self.free.first().copied() else { return Err(NotAdopted::Full(Box::new(episode))) };
+        let Ok(body) = postcard::to_stdvec(&episode) else { return Err(NotAdopted::Full(Box::new(episode))) };
+        let Some(rest) = room.checked_sub(body.len() + 16) else { return Err(NotAdopted::NoRoom(Box::new(episode))) };
+        *room = rest;
         self.free.remove(&slot);
         changes.push((slot, body));
         self.open.insert(episode.key.clone(), (slot, episode));
