@@ -1,20 +1,24 @@
 //! `syn_flood`: a service is asked for more connections than ever come about.
 //!
-//! Rule: per responder and service port in 60 s: SYN packets − completed handshakes ≥ `min_syn`, and that per second ≥
-//! `rate`, and at least `min_incomplete_share` of the SYNs. Severity: `high_rate`, `critical_rate`. The number of sources is
-//! evidence, never a condition: a flood may be spoofed, or come from one host.
+//! Rule: per responder and service port, SYN packets − completed handshakes per second ≥ `rate` over 60 s (and ≥ `min_syn` in
+//! number), or ≥ `burst_rate` over the newest 10 s; and at least `min_incomplete_share` of the SYNs. A burst of retries (between
+//! 1.5 and `retries` SYNs per attempt: clients of a service that is down) must be seen over 60 s. Severity: `high_rate`,
+//! `critical_rate`. The number of sources is evidence, never a condition: a flood may be spoofed, or come from one host.
 //! Defaults: 20/s over a minute is more than a dead but popular service draws by retries of some hundred clients; a
-//! 1,024-entry listen queue with a 60 s timeout is full at 17/s (tcp(7), `tcp_max_syn_backlog`).
+//! 1,024-entry listen queue with a 60 s timeout is full at 17/s (tcp(7), `tcp_max_syn_backlog`). A client sends its SYN at 0, 1,
+//! 3 and 7 s (RFC 6298 §2 doubles from 1 s): four in a pane.
 //! Evidence: SYNs seen, with their outcomes.
 //! Known false positives: a very popular service that is down; a sensor that sees clients only.
 //! ATT&CK: T1498.001 Direct Network Flood, T1499.001 OS Exhaustion Flood.
 
+use weir_schemas::finding::Window;
 use weir_schemas::{Host, ScopeKind, Severity};
 
 use super::{Detector, Entry, Level, SiteView, Stage};
 use crate::judgement::{Judgement, Verdicts, contribution, score_of};
 use crate::profile::{Parameter, Rules};
 use crate::site_summary::ResponderTotals;
+use crate::summary::window_of;
 
 pub(super) struct SynFlood;
 
@@ -23,8 +27,11 @@ const MIN_SYN: usize = 1;
 const MIN_INCOMPLETE_SHARE: usize = 2;
 const HIGH_RATE: usize = 3;
 const CRITICAL_RATE: usize = 4;
+const BURST_RATE: usize = 5;
+const RETRIES: usize = 6;
 
 const WINDOW_SECONDS: f64 = 60.0;
+const PANE_SECONDS: f64 = 10.0;
 
 static ENTRY: Entry = Entry {
     id: "syn_flood",
@@ -32,8 +39,8 @@ static ENTRY: Entry = Entry {
     stage: Stage::Site,
     scopes: &[ScopeKind::Target],
     finds: "a service is asked for more connections than ever come about",
-    formula: "(SYN packets - completed handshakes) per second at one service in 60 s >= rate, with >= min_syn such SYNs and >= min_incomplete_share of all its SYNs",
-    windows: &[Level::Minute],
+    formula: "(SYN packets - completed handshakes) per second at one service >= rate over 60 s with >= min_syn such SYNs, or >= burst_rate over 10 s unless they look like retries; and >= min_incomplete_share of all its SYNs",
+    windows: &[Level::Pane, Level::Minute],
     evidence: "SYNs seen, with their outcomes",
     discriminator: "service port",
     false_positives: &["a very popular service that is down", "a sensor that sees the clients' half only"],
@@ -74,6 +81,20 @@ static ENTRY: Entry = Entry {
             classic: 20_000.0,
             doc: "rate from which severity is critical",
         },
+        Parameter {
+            name: "burst_rate",
+            unit: "SYN/s",
+            default: 50.0,
+            classic: 50.0,
+            doc: "SYNs without completed handshake per second over 10 s: a flood need not last a minute",
+        },
+        Parameter {
+            name: "retries",
+            unit: "SYN/attempt",
+            default: 6.0,
+            classic: 6.0,
+            doc: "with 1.5 to this many SYNs per attempt a burst may be clients of a dead service: it must be seen over 60 s",
+        },
     ],
 };
 
@@ -84,35 +105,67 @@ impl Detector for SynFlood {
 
     fn judge_site(&self, view: &SiteView<'_>, rules: &Rules, verdicts: &mut Verdicts) {
         for key in view.newest.responders.keys() {
-            let Some(totals) = view.merged.responders.get(key) else { continue };
-            let incomplete = totals.syn.saturating_sub(totals.completed);
-            let rate = incomplete as f64 / WINDOW_SECONDS;
-            let share = incomplete as f64 / totals.syn.max(1) as f64;
-            let enough = incomplete >= rules.count(MIN_SYN) && rate >= rules.get(RATE);
-            if !enough || share < rules.get(MIN_INCOMPLETE_SHARE) {
+            let Some(window) = view.merged.responders.get(key) else { continue };
+            let Some(pane) = view.newest.responders.get(key) else { continue };
+            let speaks = [over_window(window, view, rules), over_pane(pane, view, rules)].into_iter().flatten();
+            let Some(excess) = speaks.max_by(|left, right| left.ratio().total_cmp(&right.ratio())) else {
                 verdicts.quiet();
                 continue;
-            }
-            verdicts.fire(judgement(key, totals, rate, share, view, rules));
+            };
+            verdicts.fire(judgement(key, &excess, view, rules));
         }
     }
 }
 
-fn judgement(
-    (target, port): &(Host, u16),
-    totals: &ResponderTotals,
+/// A rate over its threshold.
+struct Excess<'a> {
+    totals: &'a ResponderTotals,
     rate: f64,
-    share: f64,
-    view: &SiteView<'_>,
-    rules: &Rules,
-) -> Judgement {
+    threshold: f64,
+    window: Window,
+}
+
+impl Excess<'_> {
+    fn ratio(&self) -> f64 {
+        self.rate / self.threshold
+    }
+}
+
+fn incomplete(totals: &ResponderTotals) -> u64 {
+    totals.syn.saturating_sub(totals.completed)
+}
+
+fn incomplete_share(totals: &ResponderTotals) -> f64 {
+    incomplete(totals) as f64 / totals.syn.max(1) as f64
+}
+
+fn over_window<'a>(totals: &'a ResponderTotals, view: &SiteView<'_>, rules: &Rules) -> Option<Excess<'a>> {
+    let rate = incomplete(totals) as f64 / WINDOW_SECONDS;
+    let threshold = rules.get(RATE).max(rules.get(MIN_SYN) / WINDOW_SECONDS);
+    let is_flood = rate >= threshold && incomplete_share(totals) >= rules.get(MIN_INCOMPLETE_SHARE);
+    is_flood.then_some(Excess { totals, rate, threshold, window: view.window })
+}
+
+fn over_pane<'a>(totals: &'a ResponderTotals, view: &SiteView<'_>, rules: &Rules) -> Option<Excess<'a>> {
+    const RETRIES_FROM: f64 = 1.5;
+    let rate = incomplete(totals) as f64 / PANE_SECONDS;
+    let threshold = rules.get(BURST_RATE);
+    let per_attempt = totals.syn as f64 / totals.attempts.max(1) as f64;
+    let looks_like_retries = (RETRIES_FROM..=rules.get(RETRIES)).contains(&per_attempt);
+    let is_flood =
+        rate >= threshold && !looks_like_retries && incomplete_share(totals) >= rules.get(MIN_INCOMPLETE_SHARE);
+    is_flood.then_some(Excess { totals, rate, threshold, window: window_of(view.pane, 1) })
+}
+
+fn judgement((target, port): &(Host, u16), excess: &Excess<'_>, view: &SiteView<'_>, rules: &Rules) -> Judgement {
+    let Excess { totals, rate, threshold, window } = *excess;
+    let share = incomplete_share(totals);
     let severity = match rate {
         rate if rate >= rules.get(CRITICAL_RATE) => Severity::Critical,
         rate if rate >= rules.get(HIGH_RATE) => Severity::High,
         _ => Severity::Medium,
     };
     let sources = totals.sources.count().min(totals.syn) as f64;
-    let threshold = rules.get(RATE).max(rules.get(MIN_SYN) / WINDOW_SECONDS);
     Judgement {
         scope: ScopeKind::Target,
         source: None,
@@ -132,7 +185,7 @@ fn judgement(
         counterfactual: threshold,
         contributions: vec![
             contribution("incomplete_syn_rate", rate, "SYN/s", Some(threshold)),
-            contribution("syn", totals.syn as f64, "packets", Some(rules.get(MIN_SYN))),
+            contribution("syn", totals.syn as f64, "packets", None),
             contribution("completed", totals.completed as f64, "handshakes", None),
             contribution("half_open", totals.half_open as f64, "handshakes", None),
             contribution("incomplete_share", share, "ratio", Some(rules.get(MIN_INCOMPLETE_SHARE))),
@@ -142,7 +195,7 @@ fn judgement(
         flows: totals.evidence.flows().to_vec(),
         n_flows: totals.attempts,
         sensors: (view.sensors)(totals.seen_by),
-        window: view.window,
+        window,
         step_panes: view.level.step_panes(),
         first_offset: view.merged.first_offset,
         complete: view.merged.complete,
