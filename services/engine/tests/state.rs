@@ -38,7 +38,7 @@ fn a_pane_close_writes_at_most_64_kib() {
         if closed == closed_before && !task.outbox().urgent {
             continue;
         }
-        let closes = (closed - closed_before).max(1) as usize;
+        let panes = (closed - closed_before).max(1) as usize;
         closed_before = closed;
         let checkpoint = task.checkpoint(state_end);
         state_end += checkpoint.state.len() as i64;
@@ -47,7 +47,7 @@ fn a_pane_close_writes_at_most_64_kib() {
             checkpoint.state.iter().filter(|e| e.table == table).map(|entry| entry.body.len()).sum()
         };
         let written: usize = ["summary", "five_minutes", "episode", "baseline"].map(bytes).iter().sum();
-        most = most.max(written / closes);
+        most = most.max(written / panes);
         assert!(checkpoint.metadata.len() <= 256);
     }
     assert!(task.counters().deferred > 0, "the crowd was to exceed what a close may write");

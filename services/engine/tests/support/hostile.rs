@@ -284,14 +284,14 @@ impl Writing<'_> {
     }
 }
 
-fn inflict(place: usize, damage: &Damage, log: &mut Vec<Appended<Option<Record>>>) {
+fn inflict(per_mille: usize, damage: &Damage, log: &mut Vec<Appended<Option<Record>>>) {
     if log.is_empty() {
         return;
     }
-    let index = place * log.len() / 1_000;
+    let index = per_mille * log.len() / 1_000;
     let append = log[index].0;
     // A record that nobody numbered: an older boot's are never duplicates.
-    let stray = |at: Micros| {
+    let unnumbered = |at: Micros| {
         let mut flow = attempt(at - EPOCH, "10.9.0.9", "10.9.0.8", 99, Outcome::Refused);
         flow.boot = 0;
         flow
@@ -307,10 +307,10 @@ fn inflict(place: usize, damage: &Damage, log: &mut Vec<Appended<Option<Record>>
             log.drain(index..(index + count).min(log.len()));
         }
         Damage::Late(back) => {
-            log.insert(index, (append, Some(Record::Flow(Box::new(stray(append - back * SECOND_US))))));
+            log.insert(index, (append, Some(Record::Flow(Box::new(unnumbered(append - back * SECOND_US))))));
         }
         Damage::Ahead(ahead) => {
-            log.insert(index, (append, Some(Record::Flow(Box::new(stray(append + ahead * SECOND_US))))));
+            log.insert(index, (append, Some(Record::Flow(Box::new(unnumbered(append + ahead * SECOND_US))))));
         }
         Damage::MarkAhead(ahead) => {
             let t = append + ahead * SECOND_US;
@@ -319,15 +319,15 @@ fn inflict(place: usize, damage: &Damage, log: &mut Vec<Appended<Option<Record>>
             log.insert(index, (append, Some(Record::Mark(Box::new(mark)))));
         }
         Damage::Contradiction => {
-            let mut flow = stray(append);
+            let mut flow = unnumbered(append);
             flow.last_time += 20 * SECOND_US;
             log.insert(index, (append, Some(Record::Flow(Box::new(flow)))));
         }
         Damage::Garbage => log.insert(index, (append, None)),
         Damage::ClockBack(back) => log[index].0 -= back * SECOND_US,
-        Damage::Outage(long) => {
+        Damage::Outage(seconds) => {
             for (append, _) in &mut log[index..] {
-                *append += long * SECOND_US;
+                *append += seconds * SECOND_US;
             }
         }
     }

@@ -173,24 +173,24 @@ impl Durable {
     fn append(&mut self, checkpoint: Checkpoint) {
         assert!(checkpoint.metadata.len() <= 256, "metadata of {} bytes", checkpoint.metadata.len());
         assert_eq!(checkpoint.state.last().map(|entry| entry.table.as_str()), Some("head"), "the head comes last");
-        self.published.rewrites += u64::from(self.state_from(&checkpoint.metadata) != self.last_state_from());
+        self.published.rewrites += u64::from(state_from(&checkpoint.metadata) != self.last_state_from());
         self.committed = Some((checkpoint.offset, checkpoint.metadata));
         self.state.extend(checkpoint.state);
         self.published.findings.extend(checkpoint.outbox.findings);
         self.published.partials.extend(checkpoint.outbox.partials);
     }
 
-    fn state_from(&self, metadata: &str) -> i64 {
-        CommitMetadata::parse(metadata).unwrap().state_from
-    }
-
     fn last_state_from(&self) -> i64 {
-        self.committed.as_ref().map_or(0, |(_, metadata)| self.state_from(metadata))
+        self.committed.as_ref().map_or(0, |(_, metadata)| state_from(metadata))
     }
 
     fn entries(&self, metadata: &str) -> Vec<StateEntry> {
-        self.state[self.state_from(metadata) as usize..].to_vec()
+        self.state[state_from(metadata) as usize..].to_vec()
     }
+}
+
+fn state_from(metadata: &str) -> i64 {
+    CommitMetadata::parse(metadata).unwrap().state_from
 }
 
 /// When to commit and when to crash, record by record.
@@ -253,6 +253,7 @@ drive!(run_source, SourceTask, Record, "weir.flows.v1", SourceTask::apply);
 drive!(run_site, SiteTask, Partial, "weir.partials.v1", SiteTask::apply);
 drive!(run_hostile, SourceTask, Option<Record>, "weir.flows.v1", apply_or_set_aside);
 
+#[allow(clippy::ref_option, reason = "the log's element is what the driver passes")]
 /// Gives the task a record, or an offset that could not be decoded.
 fn apply_or_set_aside(task: &mut SourceTask, offset: i64, append_time: Micros, record: &Option<Record>) {
     match record {
