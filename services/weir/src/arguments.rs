@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::error::ErrorKind;
 use clap::{Args, Parser};
 use weir_runtime::config::{self, Flag, Loaded, Sources};
+use weir_runtime::logging;
 
 use crate::command::Command;
 use crate::failure::{EXIT_USAGE, Failure};
@@ -51,6 +52,15 @@ impl Globals {
     /// The configuration from file, environment and flags, with the origin of each value.
     pub fn load_config(&self) -> Result<Loaded, Failure> {
         self.load_config_with(&[])
+    }
+
+    /// Likewise, and starts the log at its level. Once per process.
+    pub fn start(&self) -> Result<Loaded, Failure> {
+        let loaded = self.load_config()?;
+        logging::start(&loaded.config.log).map_err(Failure::internal)?;
+        let file = self.config.as_deref().map(|path| path.display().to_string()).unwrap_or_default();
+        tracing::debug!(file, keys_set = loaded.set_count(), "configuration loaded");
+        Ok(loaded)
     }
 
     /// Likewise, where a command has flags of its own that set keys: `(flag, key, value)`. They win over `--set`.

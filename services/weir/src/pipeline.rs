@@ -11,6 +11,7 @@ use weir_bus::{Batch, Bus, Value};
 use weir_detector::{DetectorConfig, DetectorService};
 use weir_engine::baseline::ExportedBaseline;
 use weir_engine::config::Shares;
+use weir_engine::hash::HashSeed;
 use weir_engine::{Counters, EngineConfig, Profile};
 use weir_results::{CannotJudge, CaptureSummary, ResultsConfig, ResultsService, RunFacts};
 use weir_runtime::config::Config;
@@ -256,8 +257,8 @@ pub fn engine_config(config: &Config) -> EngineConfig {
         idle_after: micros(engine.idle_after),
         max_future: micros(engine.max_future),
         max_skew: micros(engine.max_skew),
+        seed: engine.hash_seed.map_or_else(HashSeed::default, |seed| HashSeed::from_bytes(seed.0)),
         shares: Shares::of(usize::try_from(engine.partition_memory.0).unwrap_or(usize::MAX)),
-        ..EngineConfig::default()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Configuration: flag over environment over file over default, every key documented where it is declared.
 //!
-//! [`sections`] declares the keys; everything else here reads, checks or prints what it declares.
+//! The file `sections.rs` declares the keys; everything else here reads, checks or prints what it declares.
 
 mod check;
 mod choice;
@@ -26,7 +26,7 @@ pub use sections::{
     Admin, Config, Detector, Engine, Kafka, Log, LogFormat, LogLevel, Membership, Position, Results, Sensor, Site,
     Stage, Start, Telemetry, Topics,
 };
-pub use special::{KafkaProperties, PrefixLength, Profiles, Secret, Sink};
+pub use special::{KafkaProperties, PrefixLength, Profiles, SecretSeed, Sink};
 pub use units::ByteSize;
 pub use value::Raw;
 

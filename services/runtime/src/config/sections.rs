@@ -8,7 +8,7 @@ use super::error::ConfigError;
 use super::key::{Key, Section, sections};
 use super::network::{self, Network};
 use super::resolve::Settings;
-use super::special::{KafkaProperties, PrefixLength, Profiles, Secret, Sink};
+use super::special::{KafkaProperties, PrefixLength, Profiles, SecretSeed, Sink};
 use super::units::ByteSize;
 use super::value::ConfigValue;
 
@@ -85,7 +85,7 @@ fn non_zero(number: u32) -> NonZeroU32 {
 const MEBIBYTE: u64 = 1 << 20;
 
 sections! {
-    /// The Kafka cluster that services meet in. `analyze` and `demo` need none.
+    /// The Kafka cluster that services meet in. `analyze` and `demo` need none. Takes effect with the Kafka services.
     kafka: Kafka {
         /// Brokers to begin with, `host:port` each.
         bootstrap: Vec<String> = vec!["localhost:9092".to_owned()],
@@ -106,9 +106,9 @@ sections! {
     site: Site {
         /// Name of the site.
         name: String = "local".to_owned(),
-        /// Networks that belong to the site.
+        /// Networks that belong to the site. No effect yet.
         networks: Vec<Network> = network::private(),
-        /// Whether several sensors may see the same flow. Its packets are then counted once.
+        /// Whether several sensors may see the same flow. Its packets are then counted once. No effect yet: they always are.
         overlap: bool = true,
     }
 
@@ -116,13 +116,13 @@ sections! {
     sensor: Sensor {
         /// Name of the sensor, unique within the site. Default: `file` for captures, else the host's name.
         id: Option<String> = None,
-        /// Where it stands: `inside`, or `edge` behind address translation.
+        /// Where it stands: `inside`, or `edge` behind address translation. No effect yet.
         position: Position = Position::Inside,
-        /// Files to read, in order of their time; `-` is standard input.
+        /// Files to read, in order of their time; `-` is standard input. Takes effect with the Kafka services.
         read: Vec<String> = Vec::new(),
-        /// Network interface to listen on.
+        /// Network interface to listen on. Takes effect with the Kafka services.
         interface: Option<String> = None,
-        /// Whether to wait for more at the end of a file.
+        /// Whether to wait for more at the end of a file. Takes effect with the Kafka services.
         follow: bool = false,
         /// A flow without packets for this long has ended.
         idle_timeout: Duration = Duration::from_mins(1),
@@ -144,9 +144,10 @@ sections! {
         profile: String = "default".to_owned(),
         /// Memory for the state of one partition. It is divided into fixed shares at start, and never exceeded.
         partition_memory: ByteSize = ByteSize(64 * MEBIBYTE),
-        /// Secret seed of the hash tables, against crafted collisions; usually given as `hash_seed_file`. All members
-        /// of a group need the same.
-        hash_seed: Option<Secret> = None,
+        /// Secret seed of the hash tables, against crafted collisions: 32 hexadecimal digits (`openssl rand -hex 16`),
+        /// usually given as `hash_seed_file`. All members of a group need the same; verdicts do not depend on it. Default:
+        /// a public seed.
+        hash_seed: Option<SecretSeed> = None,
         /// A sensor without records or marks for this long (by the log's clock) is no longer waited for.
         idle_after: Duration = Duration::from_secs(30),
         /// A record further ahead of the log's clock than this has a wrong clock: it is counted, and moves nothing.
@@ -155,7 +156,7 @@ sections! {
         max_skew: Duration = Duration::from_mins(1),
     }
 
-    /// The service around the engine.
+    /// The service around the engine. Takes effect with the Kafka services.
     detector: Detector {
         /// Stages to run here: `source`, `site`, or both.
         stages: Vec<Stage> = vec![Stage::Source, Stage::Site],
@@ -169,7 +170,7 @@ sections! {
         start: Start = Start::Latest,
     }
 
-    /// Findings in, anomalies out.
+    /// Findings in, anomalies out. Takes effect with the Kafka services.
     results: Results {
         /// Where anomalies go, beside their topic. Each has `kind`, `id`, `required` (whether an outage of it holds
         /// everything up), `filter`, and keys of its kind.
@@ -184,13 +185,13 @@ sections! {
         format: LogFormat = LogFormat::Text,
     }
 
-    /// Health and metrics over HTTP.
+    /// Health and metrics over HTTP. Takes effect with the Kafka services.
     admin: Admin {
         /// Address and port to listen on.
         listen: std::net::SocketAddr = std::net::SocketAddr::from(([127, 0, 0, 1], 9464)),
     }
 
-    /// OpenTelemetry. The standard `OTEL_*` variables win over these keys.
+    /// OpenTelemetry. The standard `OTEL_*` variables win over these keys. Takes effect with the Kafka services.
     telemetry: Telemetry {
         /// Where to push metrics to, as `http://collector:4318`. Default: nowhere.
         otlp_endpoint: Option<String> = None,

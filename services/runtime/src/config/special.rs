@@ -51,27 +51,35 @@ impl ConfigValue for SocketAddr {
     }
 }
 
-/// A value that is printed nowhere.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(pub String);
+/// A secret seed of 16 octets, written as 32 hexadecimal digits. It is printed nowhere.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct SecretSeed(pub [u8; 16]);
 
-impl fmt::Debug for Secret {
+impl fmt::Debug for SecretSeed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("(not shown)")
     }
 }
 
-impl ConfigValue for Secret {
+impl ConfigValue for SecretSeed {
     const KIND: Kind = Kind::Secret;
 
     fn from_raw(raw: &Raw) -> Result<Self, String> {
         // The message must not hold the value, unlike `wrong`.
-        raw.text().map(|text| Self(text.to_owned())).ok_or_else(|| "must be text; write it in quotes".to_owned())
+        raw.text().and_then(octets_of_hex).map(Self).ok_or_else(|| {
+            "must be 32 hexadecimal digits in quotes (16 bytes); make them with `openssl rand -hex 16`".to_owned()
+        })
     }
 
     fn to_toml(&self) -> Option<String> {
         None
     }
+}
+
+fn octets_of_hex(text: &str) -> Option<[u8; 16]> {
+    let is_hex = text.len() == 32 && text.bytes().all(|digit| digit.is_ascii_hexdigit());
+    let number = is_hex.then(|| u128::from_str_radix(text, 16).ok()).flatten()?;
+    Some(number.to_be_bytes())
 }
 
 /// librdkafka properties by name.

@@ -151,24 +151,28 @@ fn any_value_can_come_from_a_file_and_secrets_are_not_shown() {
     let (directory, mut sources) = file("[site]\nname_file = \"NAME\"\n");
     let path = |name: &str| directory.path().join(name).display().to_string();
     fs::write(path("NAME"), "  hidden name \n").unwrap();
-    fs::write(path("SEED"), "s3cr3t\n").unwrap();
+    let seed = "a5".repeat(16);
+    fs::write(path("SEED"), format!("{seed}\n")).unwrap();
+    fs::write(path("PASSWORD"), "s3cr3t\n").unwrap();
     let text = format!("[site]\nname_file = \"{}\"\n", path("NAME"));
     fs::write(directory.path().join("weir.toml"), text).unwrap();
     sources.environment = vec![
         variable("WEIR__ENGINE__HASH_SEED_FILE", &path("SEED")),
-        variable("WEIR__KAFKA__PROPERTIES__SASL_PASSWORD_FILE", &path("SEED")),
+        variable("WEIR__KAFKA__PROPERTIES__SASL_PASSWORD_FILE", &path("PASSWORD")),
         variable("WEIR__KAFKA__PROPERTIES__SSL_CA_LOCATION", "/etc/ca.pem"),
         variable("WEIR__SENSOR__IDLE_TIMEOUT_FILE", &path("TIMEOUT")),
     ];
     fs::write(path("TIMEOUT"), "90s\n").unwrap();
     let loaded = load(&sources).unwrap();
     assert_eq!(loaded.config.site.name, "hidden name");
-    assert_eq!(loaded.config.engine.hash_seed, Some(Secret("s3cr3t".to_owned())));
+    assert_eq!(loaded.config.engine.hash_seed, Some(SecretSeed([0xa5; 16])));
     assert_eq!(loaded.config.kafka.properties.0["sasl.password"], "s3cr3t");
     assert_eq!(loaded.config.kafka.properties.0["ssl.ca.location"], "/etc/ca.pem");
     assert_eq!(loaded.config.sensor.idle_timeout, Duration::from_secs(90));
     let shown = loaded.show(true);
-    assert!(!shown.contains("s3cr3t") && !format!("{:?}", loaded.config).contains("s3cr3t"), "{shown}");
+    for secret in [&*seed, "165", "s3cr3t"] {
+        assert!(!shown.contains(secret) && !format!("{:?}", loaded.config).contains(secret), "{secret}: {shown}");
+    }
     assert!(shown.contains("# hash_seed is set, and not shown  # environment WEIR__ENGINE__HASH_SEED_FILE"), "{shown}");
 
     sources.environment = vec![variable("WEIR__SITE__NAME_FILE", "/nowhere")];
@@ -241,4 +245,29 @@ proptest! {
             prop_assert_eq!(error.to_string().lines().count(), 1, "{}", error);
         }
     }
+}
+
+#[test]
+fn a_bad_seed_is_not_repeated() {
+    for seed in [
+        "",
+        "s3cr3t",
+        "0123456789abcdef0123456789abcde",
+        "0123456789abcdef0123456789abcdefa",
+        "+123456789abcdef0123456789abcdef",
+    ] {
+        let error = load(&with_flag("engine.hash_seed", seed)).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "--set engine.hash_seed: engine.hash_seed: must be 32 hexadecimal digits in quotes (16 bytes); make them with \
+             `openssl rand -hex 16`"
+        );
+    }
+    let loaded = load(&with_flag("engine.hash_seed", "000102030405060708090A0b0c0d0e0f")).unwrap();
+    let expected: Vec<u8> = (0..16).collect();
+    assert_eq!(loaded.config.engine.hash_seed.unwrap().0.to_vec(), expected);
+}
+
+fn with_flag(key: &str, value: &str) -> Sources {
+    Sources { flags: vec![Flag::set(key, value)], ..Sources::default() }
 }

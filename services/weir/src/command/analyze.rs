@@ -80,7 +80,7 @@ pub enum Format {
 
 /// Runs the whole path over the files.
 pub fn run(globals: &Globals, arguments: &Analyze) -> Result<ExitCode, Failure> {
-    let config = globals.load_config()?.config;
+    let config = globals.start()?.config;
     let baselines = arguments.baseline.as_deref().map(baseline::read).transpose()?.unwrap_or_default();
     let plan = Plan {
         files: arguments.files.clone(),

@@ -101,7 +101,7 @@ pub fn run(globals: &Globals, arguments: &Baseline) -> Result<ExitCode, Failure>
 
 fn run_export(globals: &Globals, export: &Export) -> Result<ExitCode, Failure> {
     output::refuse_input_as_output(&export.files, &export.out)?;
-    let config = globals.load_config()?.config;
+    let config = globals.start()?.config;
     let plan = Plan {
         files: export.files.clone(),
         date: export.date,

@@ -79,10 +79,10 @@ pub enum SchemaFormat {
 pub fn run(globals: &Globals, arguments: &Config) -> Result<ExitCode, Failure> {
     let text = match arguments.action {
         Action::Check => {
-            let set = globals.load_config()?.set_count();
+            let set = globals.start()?.set_count();
             format!("the configuration is sound: {set} keys set, the others at their defaults\n")
         }
-        Action::Show { origin } => globals.load_config()?.show(origin),
+        Action::Show { origin } => globals.start()?.show(origin),
         Action::Schema { format: SchemaFormat::Json } => config::json_schema(),
         Action::Schema { format: SchemaFormat::Markdown } => config::reference(),
     };

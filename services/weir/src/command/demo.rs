@@ -66,7 +66,7 @@ pub struct Demo {
 
 /// Replays the bundled capture.
 pub fn run(globals: &Globals, arguments: &Demo) -> Result<ExitCode, Failure> {
-    let config = globals.load_config()?.config;
+    let config = globals.start()?.config;
     let options = {
         let options = TableOptions::for_stdout();
         TableOptions { colour: options.colour && !arguments.no_colour, ..options }

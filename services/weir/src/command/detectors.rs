@@ -69,7 +69,7 @@ pub enum Format {
 
 /// Prints the catalogue or one entry of it.
 pub fn run(globals: &Globals, arguments: &Detectors) -> Result<ExitCode, Failure> {
-    let config = globals.load_config()?.config;
+    let config = globals.start()?.config;
     let profile = pipeline::profile(&config, arguments.profile.as_deref())?;
     let text = match (&arguments.action, arguments.format) {
         (Action::List, Format::Text) => list(),

@@ -89,7 +89,7 @@ struct Totals {
 
 /// Reads the files and prints their flow records as they are made.
 pub fn run(globals: &Globals, arguments: &Flows) -> Result<ExitCode, Failure> {
-    let config = globals.load_config()?.config;
+    let config = globals.start()?.config;
     let site = arguments.site.as_ref().unwrap_or(&config.site.name);
     let sensor_id = arguments.sensor_id.as_deref().or(config.sensor.id.as_deref()).unwrap_or("file");
     let input = input::open(&arguments.files, &input_options(&config, arguments.date)).map_err(Failure::usage)?;
