@@ -4,10 +4,12 @@
 mod support;
 
 use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
 use support::{
     Appended, Outcomes, Schedule, Setup, attempt, canonical_all, log_of, run_site, run_source, straight, transfer,
 };
-use weir_schemas::{Flow, Outcome, Partial, Record, SECOND_US};
+use weir_schemas::{Finding, Flow, Outcome, PANE_US, Partial, Record, SECOND_US};
 
 /// A stretch of activity, from which records are made.
 #[derive(Clone, Debug)]
@@ -132,5 +134,28 @@ proptest! {
     ) {
         // Sixteen entries or so per table: every activity but the smallest is over it.
         check(&Setup::new(1 << 16), &log_of(flows_of(&activities)), &schedule)?;
+    }
+}
+
+/// The cases above are not tame: most of them find something, and early openings, revisions and site findings are among it.
+#[test]
+fn the_activities_are_worth_a_crash() {
+    let (setup, mut runner) = (Setup::default(), TestRunner::deterministic());
+    let mut cases_with = [("findings", 0), ("early openings", 0), ("revisions", 0), ("site findings", 0)];
+    for _ in 0..100 {
+        let activities = prop::collection::vec(activity(), 1..8).new_tree(&mut runner).unwrap().current();
+        let source = run_source(&setup, &log_of(flows_of(&activities)), &straight());
+        let site = run_site(&setup, &partial_log(&source.partials), &straight());
+        let is_early = |finding: &Finding| finding.window.end - finding.window.start == PANE_US;
+        let holds = [
+            !source.findings.is_empty(),
+            source.findings.iter().any(is_early),
+            source.counters.findings.contains_key("updated"),
+            !site.findings.is_empty(),
+        ];
+        cases_with.iter_mut().zip(holds).for_each(|((_, count), holds)| *count += u32::from(holds));
+    }
+    for ((what, count), least) in cases_with.iter().zip([50, 20, 5, 5]) {
+        assert!(*count >= least, "only {count} of 100 cases have {what}: {cases_with:?}");
     }
 }
