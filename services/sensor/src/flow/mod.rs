@@ -10,7 +10,7 @@
 //!   `idle_timeout` (a SYN sent again, say), the same flow goes on: same `flow_id`, no second attempt, and from then on
 //!   only `idle_timeout` ends it.
 //! - A new SYN begins a new flow if the old one is closed, refused, unanswered with another sequence number, or began
-//!   without a SYN. A SYN sent again does not.
+//!   without a SYN. A SYN sent again does not, whether after silence or after a RST.
 //! - An end that was idle or closed and resumes within ten minutes keeps its source, in a new flow; it holds an attempt
 //!   only if a SYN, a probe or a request is seen in it.
 

@@ -6,6 +6,7 @@ use super::fragments::{Datagram, Fragments};
 use super::icmp::{self, Role};
 use super::key::{ARP, FlowKey};
 use super::orientation::{Evidence, Rank};
+use super::services::is_well_known;
 use crate::packet::tcp_flag::{ACK, RST, SYN};
 use crate::packet::{ArpPacket, Body, IcmpMessage, IpPacket, Packet, Quoted, Transport};
 
@@ -61,10 +62,37 @@ impl Observation<'_> {
                 _ => Evidence::NOTHING,
             },
             Content::Request => named(Rank::Message, sender),
-            // The error answers the sender of the quoted packet; a reply answers its receiver.
-            Content::Reply | Content::Error(_) => named(Rank::Message, other),
+            Content::Reply => named(Rank::Message, other),
+            Content::Error(_) => self.evidence_of_error(),
             Content::Plain | Content::Hidden => Evidence::NOTHING,
         }
+    }
+
+    /// An error comes for requests and for answers alike (a late answer to a closed port, a download's segment too long
+    /// for a link), so it names the source only where the quoted message says which it was.
+    fn evidence_of_error(&self) -> Evidence {
+        let quoter = 1 - self.sender;
+        match u8::try_from(self.key.protocol).map(|protocol| icmp::role(protocol, self.kind.0)) {
+            Ok(Role::Request) if self.is_icmp() => Evidence { rank: Rank::Message, source: quoter },
+            Ok(Role::Reply) if self.is_icmp() => Evidence { rank: Rank::Message, source: self.sender },
+            _ => Evidence::NOTHING,
+        }
+    }
+
+    fn is_icmp(&self) -> bool {
+        matches!(u8::try_from(self.key.protocol), Ok(icmp::ICMP | icmp::ICMPV6))
+    }
+
+    /// The source, if the flow's first packet is evidence enough (rule 4): who sent it, or what the error quotes. A
+    /// datagram from a service's port to another one is an answer whose request was not captured (NTP, QUIC), and TCP
+    /// has flags that say more.
+    pub(super) fn source_if_first(&self) -> Option<usize> {
+        let sent_first = if matches!(self.content, Content::Error(_)) { 1 - self.sender } else { self.sender };
+        let is_answer = self.key.protocol == u16::from(UDP)
+            && is_well_known(self.key.ports[sent_first])
+            && !is_well_known(self.key.ports[1 - sent_first]);
+        let is_tcp = self.key.protocol == u16::from(TCP);
+        (!is_tcp && !is_answer).then_some(sent_first)
     }
 
     /// A SYN without ACK and RST.

@@ -14,9 +14,10 @@ use super::fragments::Fragments;
 use super::key::FlowKey;
 use super::list::List;
 use super::memory::{Memory, Remembered};
-use super::observe::{Observation, observe};
+use super::observe::{Content, Observation, observe};
 use super::orientation::{Evidence, Rank};
 use super::slab::{NONE, Slab};
+use super::track::is_syn_again;
 use super::{FlowConfig, FlowCounters};
 use crate::packet::Packet;
 
@@ -230,11 +231,15 @@ impl FlowTable {
     /// Takes over from a flow that ended what still holds. Returns whether it is the same flow that goes on.
     fn resume(&self, entry: &mut FlowEntry, old: &Remembered, observation: &Observation<'_>) -> bool {
         let silent = self.clock - old.last_seen;
-        let may_continue = old.reason == EndReason::Unanswered && silent < self.config.idle_timeout;
-        if observation.is_syn() {
-            let same_syn = old.syn_sender == Some(observation.sender as u8)
-                && matches!(observation.content, super::observe::Content::Segment { sequence, .. } if sequence == old.syn_sequence);
-            if !(may_continue && same_syn) {
+        let mut may_continue = old.reason == EndReason::Unanswered && silent < self.config.idle_timeout;
+        if let Content::Segment { sequence, .. } = observation.content
+            && observation.is_syn()
+        {
+            let syn = (old.syn_sender, old.syn_sequence);
+            may_continue = silent < self.config.idle_timeout
+                && matches!(old.reason, EndReason::Unanswered | EndReason::Rst)
+                && is_syn_again(syn, &old.tcp, observation.sender, sequence);
+            if !may_continue {
                 return false;
             }
         }

@@ -8,9 +8,8 @@ use super::orientation::{Evidence, Rank};
 use super::services::is_well_known;
 use super::slab::NONE;
 use super::table::FlowTable;
+use super::tcp::{EndState, TcpTrack};
 use crate::packet::tcp_flag::{ACK, RST, SYN};
-
-const TCP: u16 = 6;
 
 /// Handshake round trips that a packet completed.
 #[derive(Default)]
@@ -27,6 +26,9 @@ impl FlowTable {
         if let Content::Segment { sequence, .. } = observation.content
             && observation.is_syn()
         {
+            if is_syn_again((entry.syn_end, entry.syn_sequence), &entry.tcp, sender, sequence) {
+                return None;
+            }
             if entry.closed != EndReason::Active {
                 return Some(entry.closed);
             }
@@ -100,15 +102,15 @@ impl FlowTable {
         let entry = self.flows.get_mut(id);
         let is_first = entry.spoke == [false; 2];
         let evidence = observation.evidence();
-        let is_tcp = entry.key.protocol == TCP;
         let known_before = entry.fixed;
 
         if !entry.fixed && evidence.rank < entry.evidence.rank {
             entry.evidence = evidence;
         }
-        let only_first = !entry.fixed && entry.evidence.rank == Rank::Nothing && is_first && is_warm && !is_tcp;
-        if only_first {
-            entry.evidence = Evidence { rank: Rank::First, source: sender };
+        let may_be_first = !entry.fixed && entry.evidence.rank == Rank::Nothing && is_first && is_warm;
+        let only_first = observation.source_if_first().filter(|_| may_be_first);
+        if let Some(source) = only_first {
+            entry.evidence = Evidence { rank: Rank::First, source };
         }
         if entry.bare_ack_only && !(observation.is_bare_ack() && sender == usize::from(entry.first_sender)) {
             entry.bare_ack_only = false;
@@ -134,7 +136,7 @@ impl FlowTable {
             (_, Rank::Syn) => Attempt::Syn,
             (_, Rank::Probe) if is_first => Attempt::Probe,
             (Content::Request, _) => Attempt::Request,
-            (Content::Plain, _) if only_first && !known_before => Attempt::Request,
+            (Content::Plain, _) if only_first.is_some() && !known_before => Attempt::Request,
             _ => Attempt::None,
         };
         entry.attempt = attempt;
@@ -271,6 +273,12 @@ impl FlowTable {
             pane.disordered = Some(pane.disordered.map_or(time, |earliest| earliest.min(time)));
         }
     }
+}
+
+/// Whether a SYN is one sent before that was never accepted: nobody heard it, or a RST came and the sender insists (Windows
+/// tries up to five times). It is the same attempt.
+pub(super) fn is_syn_again(syn: (Option<u8>, u32), track: &TcpTrack, sender: usize, sequence: u32) -> bool {
+    syn == (Some(sender as u8), sequence) && track.ends[sender] == EndState::SynSent
 }
 
 fn elapsed(from: Micros, to: Micros) -> Option<u32> {

@@ -34,7 +34,8 @@ fn a_new_syn_begins_a_new_flow_where_the_old_one_is_over() {
         ("unanswered, same sequence", vec![syn.clone(), again(100)], 1),
         ("unanswered, other sequence", vec![syn.clone(), again(999)], 2),
         ("half-open, other sequence", vec![syn.clone(), tcp(START + 1, SERVER, CLIENT, SYN | ACK), again(999)], 1),
-        ("reset", vec![syn.clone(), tcp(START + 1, SERVER, CLIENT, RST), again(100)], 2),
+        ("reset, same sequence", vec![syn.clone(), tcp(START + 1, SERVER, CLIENT, RST), again(100)], 1),
+        ("reset, other sequence", vec![syn.clone(), tcp(START + 1, SERVER, CLIENT, RST), again(999)], 2),
         ("unreachable", vec![syn.clone(), icmp_error(START + 1, "10.0.0.1", 3, 1, 6, CLIENT, SERVER), again(999)], 2),
         ("midstream", vec![tcp(START, CLIENT, SERVER, ACK), tcp(START + 1, SERVER, CLIENT, ACK), again(1)], 2),
     ];

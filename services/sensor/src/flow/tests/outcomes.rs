@@ -138,3 +138,31 @@ fn scans_make_one_attempt_a_port() {
         }
     }
 }
+
+#[test]
+fn a_syn_sent_again_after_its_reset_is_no_second_attempt() {
+    // Windows insists after a RST: the same SYN, half a second later; the table may have ended the flow by then.
+    for pause in [500 * MS, 3 * SECOND_US] {
+        let mut packets = Vec::new();
+        for number in 0..5 {
+            packets.push(tcp_with(START + number * pause, CLIENT, SERVER, SYN, 7, 0));
+            packets.push(tcp(START + number * pause + MS, SERVER, CLIENT, RST | ACK));
+        }
+        let records = run(&packets);
+        let attempts: Vec<_> = records.iter().filter(|record| record.is_attempt()).collect();
+        assert_eq!(attempts.len(), 1);
+        assert_eq!(attempts[0].outcome, Outcome::Refused);
+        assert!(records.iter().all(|record| record.flow_id == records[0].flow_id));
+        let syns: u32 = records.iter().map(|record| record.tcp.as_ref().unwrap().fwd.syn).sum();
+        assert_eq!(syns, 5);
+    }
+
+    // Another sequence number is another attempt: the port is used again.
+    let reused = [
+        tcp_with(START, CLIENT, SERVER, SYN, 7, 0),
+        tcp(START + MS, SERVER, CLIENT, RST | ACK),
+        tcp_with(START + 500 * MS, CLIENT, SERVER, SYN, 8, 0),
+        tcp(START + 501 * MS, SERVER, CLIENT, RST | ACK),
+    ];
+    assert_eq!(run(&reused).iter().filter(|record| record.is_attempt()).count(), 2);
+}
