@@ -5,7 +5,7 @@ use std::io;
 use weir_schemas::{Micros, SECOND_US};
 
 use super::bytes::ByteStream;
-use super::reader::{Fault, LONGEST_PACKET, RecordReader, believable_time, count};
+use super::reader::{Fault, LONGEST_PACKET, Patience, RecordReader, believable_time, count};
 use crate::decode::{LinkType, decode_frame};
 use crate::packet::{InputCounters, Packet};
 
@@ -56,6 +56,7 @@ pub(super) struct PcapReader {
     link_number: u32,
     link: Option<LinkType>,
     fault: Option<Fault>,
+    patience: Patience,
 }
 
 impl PcapReader {
@@ -71,7 +72,8 @@ impl PcapReader {
             let message = format!("the file header has {} of 24 bytes; nothing can be read", header.len());
             fault = Some(Fault { offset: 0, message });
         }
-        Self { stream, layout, link_number, link: LinkType::from_number(link_number), fault }
+        let link = LinkType::from_number(link_number);
+        Self { stream, layout, link_number, link, fault, patience: Patience::default() }
     }
 
     #[cold]
@@ -103,6 +105,10 @@ impl PcapReader {
         let fraction = if layout.nanoseconds { fraction / 1000 } else { fraction };
         if captured > LONGEST_PACKET {
             self.fail(format!("a packet of {captured} bytes, over 262144, is damage; the packets before were read"));
+            return None;
+        }
+        if !self.patience.lasts(captured > 0) {
+            self.fail("over 65536 packets of no bytes in a row are damage; the packets before were read".to_owned());
             return None;
         }
         let time = Micros::from(seconds) * SECOND_US + Micros::from(fraction);
@@ -155,6 +161,7 @@ impl RecordReader for PcapReader {
             return Ok(());
         }
         self.fault = None;
+        self.patience = Patience::default();
         self.stream.seek(offset.max(FILE_HEADER_BYTES as u64))
     }
 

@@ -5,7 +5,7 @@ use std::io;
 use weir_schemas::{Micros, SECOND_US};
 
 use super::bytes::ByteStream;
-use super::reader::{Fault, LONGEST_PACKET, RecordReader, believable_time, count};
+use super::reader::{Fault, LONGEST_PACKET, Patience, RecordReader, believable_time, count};
 use crate::decode::{DecodeError, LinkType, decode_frame};
 use crate::packet::{Body, InputCounters, Packet};
 
@@ -64,6 +64,9 @@ impl Resolution {
     }
 }
 
+/// Sections, and interfaces of all sections, that are kept: what describes packets must not take our memory.
+const MOST_DESCRIPTIONS: usize = 65_536;
+
 struct Interface {
     link_number: u32,
     link: Option<LinkType>,
@@ -96,11 +99,22 @@ pub(super) struct PcapngReader {
     current: usize,
     last_time: Micros,
     fault: Option<Fault>,
+    patience: Patience,
+    /// Interfaces of all sections.
+    interface_count: usize,
 }
 
 impl PcapngReader {
     pub(super) fn new(stream: ByteStream) -> Self {
-        Self { stream, sections: Vec::new(), current: 0, last_time: 0, fault: None }
+        Self {
+            stream,
+            sections: Vec::new(),
+            current: 0,
+            last_time: 0,
+            fault: None,
+            patience: Patience::default(),
+            interface_count: 0,
+        }
     }
 
     #[cold]
@@ -147,10 +161,15 @@ impl PcapngReader {
                 return None;
             }
             if matches!(kind, ENHANCED_PACKET | OBSOLETE_PACKET | SIMPLE_PACKET) {
-                let block = self.packet_block(kind, order, length as usize);
-                return block.map(|block| (block, length as usize));
+                let block = self.packet_block(kind, order, length as usize)?;
+                if self.patience.lasts(block.captured > 0) {
+                    return Some((block, length as usize));
+                }
+            } else if self.patience.lasts(false) {
+                self.other_block(kind, order, length);
+                continue;
             }
-            self.other_block(kind, order, length);
+            self.fail("over 65536 blocks in a row without packet data are damage");
         }
     }
 
@@ -211,6 +230,14 @@ impl PcapngReader {
             }
             let body = if whole { &ready[8..wanted - 4] } else { &ready[8..wanted] };
             match kind {
+                SECTION_HEADER if self.sections.len() >= MOST_DESCRIPTIONS => {
+                    self.fail("over 65536 sections are damage");
+                    return;
+                }
+                INTERFACE_DESCRIPTION if self.interface_count >= MOST_DESCRIPTIONS => {
+                    self.fail("over 65536 interfaces are damage");
+                    return;
+                }
                 SECTION_HEADER => {
                     self.sections.push(Section { offset, big_endian: order.big_endian, interfaces: Vec::new() });
                     self.current = self.sections.len() - 1;
@@ -222,6 +249,7 @@ impl PcapngReader {
                     };
                     if let Some(section) = self.sections.get_mut(self.current) {
                         section.interfaces.push(interface);
+                        self.interface_count += 1;
                     }
                 }
                 _ => {
@@ -281,9 +309,10 @@ impl RecordReader for PcapngReader {
 
     fn seek(&mut self, offset: u64) -> io::Result<()> {
         self.fault = None;
+        self.patience = Patience::default();
         if offset == 0 {
             self.sections.clear();
-            (self.current, self.last_time) = (0, 0);
+            (self.current, self.last_time, self.interface_count) = (0, 0, 0);
         } else {
             let after = self.sections.partition_point(|section| section.offset <= offset);
             self.current = after.saturating_sub(1);

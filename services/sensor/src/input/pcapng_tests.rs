@@ -112,3 +112,33 @@ fn a_file_without_any_readable_interface_is_unsupported() {
     writer.enhanced(0, 1, 20);
     assert!(matches!(read_bytes(&writer.file), Err(InputError::LinkType { number: 105, .. })));
 }
+
+#[test]
+fn descriptions_without_packets_take_no_memory() {
+    let packet_between = |describe: fn(&mut Writer), every: u32| {
+        let mut writer = Writer { big_endian: false, file: Vec::new() };
+        writer.section();
+        writer.interface(101, 6, 0);
+        for number in 0..70_000 {
+            describe(&mut writer);
+            if number % every == 0 {
+                writer.interface(101, 6, 0);
+                writer.enhanced(0, 1, 20);
+            }
+        }
+        writer.file
+    };
+    let cases: [(&str, Vec<u8>, &str); 4] = [
+        ("unknown blocks", packet_between(|writer| writer.block(0x0bad, &[]), 1 << 30), "blocks in a row"),
+        ("interfaces", packet_between(|writer| writer.interface(101, 6, 0), 2), "interfaces"),
+        ("sections", packet_between(Writer::section, 1), "sections"),
+        ("empty packets", packet_between(|writer| writer.block(SIMPLE_PACKET, &[&[0; 4]]), 1 << 30), "blocks in a row"),
+    ];
+    for (name, file, told) in cases {
+        let (_, mut reader, _) = times(file);
+        let fault = reader.take_fault().unwrap();
+        assert!(fault.message.contains("over 65536") && fault.message.contains(told), "{name}: {fault:?}");
+        assert!(reader.sections.len() <= MOST_DESCRIPTIONS, "{name}");
+        assert!(reader.interface_count <= MOST_DESCRIPTIONS, "{name}");
+    }
+}

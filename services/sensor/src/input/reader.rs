@@ -13,6 +13,23 @@ pub(super) const LONGEST_PACKET: u32 = 262_144;
 /// The end of the year 9999: later times are damage, and would overflow what is computed with them.
 const LATEST_TIME: Micros = 253_402_300_799_999_999;
 
+/// Records, blocks or lines in a row that bring no packet data. More is a small file that unpacks into an endless one: an
+/// honest capture has a packet between its descriptions, and a hex dump of the longest packet has 16,384 lines.
+const MOST_IDLE: u32 = 65_536;
+
+/// How long a reader goes on without getting anything.
+#[derive(Debug, Default)]
+pub(super) struct Patience(u32);
+
+impl Patience {
+    /// Notes a record, and whether it brought something; false once there were too many in a row that did not.
+    #[inline]
+    pub(super) fn lasts(&mut self, brought_something: bool) -> bool {
+        self.0 = if brought_something { 0 } else { self.0 + 1 };
+        self.0 <= MOST_IDLE
+    }
+}
+
 /// Where and why reading stopped before the end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Fault {

@@ -157,3 +157,25 @@ fn text_without_dates_goes_on_after_midnight() {
         .collect();
     assert_eq!(flags, [tcp_flag::SYN, tcp_flag::SYN | tcp_flag::ACK]);
 }
+
+/// A megabyte of gzip holds a gigabyte of these.
+#[test]
+fn files_that_go_on_without_packets_end_with_one_warning() {
+    let empty_packets = [pcap(&[1], false), vec![0; 16 * 70_000], pcap(&[2], false)[24..].to_vec()].concat();
+    let line = "12:00:00.5 IP 10.0.0.1.1000 > 10.0.0.2.80: Flags [S], seq 1, win 1, length 0\n";
+    let empty_lines = [line, &"\n".repeat(70_000), line].concat().into_bytes();
+    for (name, file, packets) in [("pcap", empty_packets, 65_537), ("text", empty_lines, 1)] {
+        let summary = read_bytes(&file).unwrap();
+        assert_eq!(summary.packets, packets, "{name}");
+        let told: Vec<_> = summary.warnings.iter().filter(|warning| warning.offset.is_some()).collect();
+        assert_eq!(told.len(), 1, "{name}: {told:?}");
+        assert!(told[0].message.contains("over 65536"), "{name}: {told:?}");
+    }
+}
+
+#[test]
+fn a_few_empty_packets_are_packets() {
+    let file = [pcap(&[1], false), vec![0; 16 * 1000], pcap(&[2], false)[24..].to_vec()].concat();
+    let summary = read_bytes(&file).unwrap();
+    assert_eq!((summary.packets, summary.warnings.len()), (1002, 0));
+}

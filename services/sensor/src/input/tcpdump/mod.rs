@@ -17,7 +17,7 @@ use weir_schemas::{Host, Micros};
 
 use super::bytes::ByteStream;
 use super::date::{DAY_US, Date};
-use super::reader::{Fault, RecordReader, believable_time, count};
+use super::reader::{Fault, Patience, RecordReader, believable_time, count};
 use crate::decode::decode_frame;
 use crate::packet::{Body, InputCounters, Packet};
 
@@ -122,6 +122,7 @@ impl TextReader {
         if self.fault.is_some() {
             return None;
         }
+        let mut patience = Patience::default();
         let (offset, stamp) = loop {
             let offset = self.stream.offset();
             let length = self.next_line();
@@ -137,6 +138,10 @@ impl TextReader {
             self.stream.consume(length);
             if let Some(stamp) = stamp {
                 break (offset, stamp);
+            }
+            if !patience.lasts(false) {
+                self.fail_for_want_of_packets();
+                return None;
             }
         };
         loop {
@@ -155,8 +160,18 @@ impl TextReader {
                 self.text.push_str(line.trim());
             }
             self.stream.consume(length);
+            if !patience.lasts(false) {
+                // Told by the next call; this packet is whole.
+                self.fail_for_want_of_packets();
+                break;
+            }
         }
         Some((offset, stamp))
+    }
+
+    fn fail_for_want_of_packets(&mut self) {
+        let message = "over 65536 lines in a row without a packet are no tcpdump output; the packets before were read";
+        self.fault = Some(Fault { offset: self.stream.offset(), message: message.to_owned() });
     }
 
     fn note_failure(&mut self) {
