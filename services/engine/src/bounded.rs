@@ -2,7 +2,7 @@
 //!
 //! When the share is used up, the lightest entries leave until an eighth of it is free (least weight, then smallest key: a
 //! function of what was added, never of hash order). A key that returns starts at zero, so its counts are guaranteed lower
-//! bounds, and what may be missing is at most the greatest weight that ever left (Metwally et al., "Efficient computation of
+//! bounds, and what may be missing is at most the sum of the greatest weights that left (compare Metwally et al., "Efficient computation of
 //! frequent and top-k elements in data streams", 2005, keeps the same bound).
 
 use std::hash::Hash;
@@ -98,6 +98,7 @@ impl<K: Ord + Hash + Clone, V: Weigh> Bounded<K, V> {
         ranked.extend(self.entries.iter().map(|(key, value)| (value.weight(), key.clone())));
         ranked.sort_unstable();
         let goal = self.share - self.share / 8;
+        let mut heaviest_leaving = 0;
         for (weight, key) in ranked {
             if self.used <= goal {
                 break;
@@ -106,10 +107,12 @@ impl<K: Ord + Hash + Clone, V: Weigh> Bounded<K, V> {
             if let Ok(found) = self.entries.find_entry(hash, |(known, _)| *known == key) {
                 let ((_, entry), _) = found.remove();
                 self.used -= Self::entry_bytes() + entry.heap_bytes();
-                self.error = self.error.max(weight);
+                heaviest_leaving = heaviest_leaving.max(weight);
                 self.evicted += 1;
             }
         }
+        // A key can leave once each time, and loses no more than the heaviest that left.
+        self.error += heaviest_leaving;
     }
 
     /// The entries that `keep` wants, in key order, without copying them.
@@ -178,7 +181,7 @@ mod tests {
         let table = filled(HashSeed::default(), keys);
         assert_eq!(table.get(&7).map(|count| count.0), Some(10_000));
         assert!(table.used() <= SHARE, "{} bytes", table.used());
-        assert_eq!(table.error(), 1);
+        assert!(table.error() >= 1);
         assert!(table.evicted() > 80_000);
     }
 

@@ -34,6 +34,9 @@ impl Default for EngineConfig {
 /// Open panes a partition holds; a record for one more closes the oldest first.
 pub const PANE_SLOTS: usize = 12;
 
+/// Open panes a site-stage partition holds: a source stage may close all of its panes at once, and another be that far behind.
+pub const SITE_PANE_SLOTS: usize = 2 * PANE_SLOTS;
+
 /// How `engine.partition_memory` is divided: bytes per table (entries where it says so), fixed at start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shares {
@@ -79,8 +82,8 @@ impl Shares {
             sweeps: part(4),
             responders: part(13),
             receivers: part(4),
-            site_receivers: part(14),
-            site_responders: part(16),
+            site_receivers: part(14) * PANE_SLOTS / SITE_PANE_SLOTS,
+            site_responders: part(16) * PANE_SLOTS / SITE_PANE_SLOTS,
             owners: (part(1) / OWNER_BYTES).max(16),
             baselines: (memory / 64 / 160).clamp(64, 8_192),
             episodes: (memory / 8 / 1_024).clamp(64, 8_192),

@@ -394,6 +394,7 @@ impl Pane {
         }
         let sources_error = self.sources.error();
         SourceSummary {
+            told: BTreeSet::new(),
             pairs: Sorted::from_ordered(self.pairs.into_sorted(|_, _| true)),
             sweeps: Sorted::from_ordered(self.sweeps.into_sorted(|_, _| true)),
             sources: Sorted::from_ordered(self.sources.into_sorted(|_, _| true)),

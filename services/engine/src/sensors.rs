@@ -139,7 +139,7 @@ impl Sensors {
 
     /// Takes a record's sequence number.
     pub fn sequence(&mut self, sensor: &Text, site: &Text, boot: Micros, seq: u64, config: &EngineConfig) -> Sequence {
-        let Some(known) = self.known(sensor, site, boot, config) else { return Sequence::Fresh { lost: 0 } };
+        let Some(known) = self.known(sensor, site, boot, seq, config) else { return Sequence::Fresh { lost: 0 } };
         if boot < known.boot {
             return Sequence::Fresh { lost: 0 };
         }
@@ -155,7 +155,7 @@ impl Sensors {
         Sequence::Fresh { lost }
     }
 
-    fn known(&mut self, id: &Text, site: &Text, boot: Micros, config: &EngineConfig) -> Option<&mut Sensor> {
+    fn known(&mut self, id: &Text, site: &Text, boot: Micros, seq: u64, config: &EngineConfig) -> Option<&mut Sensor> {
         if !self.table.contains_key(id) {
             if self.table.len() >= MAX_SENSORS && !self.forget_longest_inactive(config) {
                 return None;
@@ -164,7 +164,8 @@ impl Sensors {
             let fresh = Sensor {
                 site: site.clone(),
                 boot,
-                seq: 0,
+                // What came before this task first heard of the sensor is not lost: it was never to be read.
+                seq: seq.saturating_sub(1),
                 loss: 0,
                 promised: None,
                 ended: false,
@@ -217,7 +218,7 @@ impl Sensors {
     /// Takes a mark.
     pub fn mark(&mut self, mark: &Mark, config: &EngineConfig) -> WatermarkChange {
         let now = self.clock.now();
-        let known = self.known(&mark.sensor, &mark.site, mark.boot, config);
+        let known = self.known(&mark.sensor, &mark.site, mark.boot, mark.seq, config);
         let Some(known) = known.filter(|known| mark.boot >= known.boot) else { return WatermarkChange::default() };
         if mark.boot > known.boot {
             known.restart(mark.boot);

@@ -4,6 +4,7 @@
 //! later ones are late. A pane that waits over 60 s of append clock for a marker closes without it and says so.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -11,7 +12,7 @@ use weir_schemas::partial::{PartialBody, PartialSensor};
 use weir_schemas::{Micros, PANE_US, Partial, SECOND_US, StateEntry, Text};
 
 use crate::baseline::{ALERTED_WEIGHT, BaselineKey, BaselineView, Baselines, Change, ExportedBaseline};
-use crate::config::{EngineConfig, PANE_SLOTS};
+use crate::config::{EngineConfig, SITE_PANE_SLOTS};
 use crate::counters::Counters;
 use crate::detectors::{Level, SiteView, Stage};
 use crate::image::{Table, UnreadableState};
@@ -211,8 +212,9 @@ impl SiteTask {
         }
         self.inputs.clock.advance(append_time);
         self.inputs.expected = self.inputs.expected.max(partial.partition_count);
-        if let PartialBody::Marker { ended, .. } = &partial.body {
+        if let PartialBody::Marker { ended, complete, degraded } = &partial.body {
             self.count(|counters| counters.mark += 1);
+            self.note_degraded(partial, *complete, degraded);
             self.take_marker(partial, *ended);
         } else {
             self.take_counts(offset, partial);
@@ -231,6 +233,23 @@ impl SiteTask {
     fn count(&mut self, count: impl FnOnce(&mut Counters)) {
         if self.replay.is_none() {
             count(&mut self.core.counters);
+        }
+    }
+
+    /// What made the marked panes of one input partition less than exact holds for what is made of them here.
+    fn note_degraded(&mut self, partial: &Partial, complete: bool, degraded: &[String]) {
+        let before =
+            self.inputs.progress.get(&partial.partition).map_or(Micros::MIN, |progress| progress.closed_through);
+        if degraded.is_empty() || before >= partial.pane {
+            return;
+        }
+        for (_, open) in self.panes.range_mut((Bound::Excluded(before), Bound::Included(partial.pane))) {
+            for why in degraded {
+                open.pane.degrade(why);
+            }
+            if !complete {
+                open.pane.force();
+            }
         }
     }
 
@@ -282,7 +301,7 @@ impl SiteTask {
         if let Some(pane) = overdue {
             self.close_through(pane, true);
         }
-        while self.panes.len() > PANE_SLOTS {
+        while self.panes.len() > SITE_PANE_SLOTS {
             let Some(oldest) = self.panes.first_key_value().map(|(start, _)| *start) else { break };
             self.close_through(oldest, true);
         }

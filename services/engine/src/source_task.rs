@@ -17,12 +17,12 @@ use crate::counters::Counters;
 use crate::detectors::{Detector, Level, SourceView, Stage};
 use crate::episode::{Episode, EpisodeKey, NotAdopted};
 use crate::image::{Table, UnreadableState};
-use crate::judgement::Verdicts;
+use crate::judgement::{Judgement, Verdicts};
 use crate::pane::{Expected, Halves, Pane, PaneRules};
 use crate::profile::Profile;
 use crate::sensors::{Sensors, Sequence, WatermarkChange};
-use crate::summary::{PairKey, SeenBy, SourceSummary, window_of};
-use crate::task::{Checkpoint, Outbox, TaskCore, TaskIdentity, detectors_of, restore};
+use crate::summary::{PairKey, SeenBy, SourceSummary, Told, window_of};
+use crate::task::{Checkpoint, Firing, Outbox, TaskCore, TaskIdentity, detectors_of, restore};
 
 /// Panes whose summaries are kept: what a window of 5 min needs.
 const SUMMARY_PANES: i64 = Level::FiveMinutes.panes();
@@ -87,6 +87,8 @@ pub struct SourceTask {
     opened: BTreeMap<EpisodeKey, (u32, Episode)>,
     replay: Option<Replay>,
     expected: Expected,
+    /// What made the panes closed since the last marker less than exact; empty between records.
+    degraded_since_marker: BTreeSet<String>,
 }
 
 impl SourceTask {
@@ -109,6 +111,7 @@ impl SourceTask {
             opened: BTreeMap::new(),
             replay: None,
             expected: Expected::default(),
+            degraded_since_marker: BTreeSet::new(),
         }
     }
 
@@ -387,6 +390,7 @@ impl SourceTask {
         let newest = match closing {
             Some(pane) => {
                 self.expected = pane.expected();
+                self.degraded_since_marker.extend(pane.degraded.iter().cloned());
                 self.core.counters.evicted += pane.evicted();
                 self.core.counters.panes_closed += 1;
                 let envelope = self.envelope(start);
@@ -396,15 +400,22 @@ impl SourceTask {
                 let mut summary = pane.close(&sensors, |body| partials.push(envelope(body)));
                 summary.thin_lone_entries();
                 self.core.counters.evicted += summary.bound(summary_bytes);
-                room = room.saturating_sub(self.keep_summary(start, &summary));
+                self.summaries.insert(start, summary.clone());
                 summary
             }
             None => SourceSummary::neutral(),
         };
-        let five_minutes = self.close_five_minutes(start, summary_bytes);
-        room = room.saturating_sub(five_minutes);
+        let mut named = self.named();
+        let windows = self.windows_up_to_five_minutes(start, &newest);
+        let mut firings = self.judge(start, &windows, &mut named);
+        let told: BTreeSet<Told> = firings.iter().filter_map(|firing| told_by(&firing.judgement)).collect();
+        room = room.saturating_sub(self.keep_summary(start, &told));
+        room = room.saturating_sub(self.close_five_minutes(start, &told, summary_bytes));
+        let windows = self.windows_of_an_hour(start);
+        firings.extend(self.judge(start, &windows, &mut named));
         self.adopt_opened(start, &mut room);
-        let firings = self.judge_windows(start, &newest);
+        // What opened early in a pane still open is told already.
+        firings.retain(|firing| !self.opened.contains_key(&EpisodeKey::of(firing.detector, &firing.judgement)));
         let early: Vec<EpisodeKey> = self.opened.keys().cloned().collect();
         self.core.settle(start, firings, &early, &mut room);
         self.core.close_episodes(Some(start));
@@ -412,22 +423,26 @@ impl SourceTask {
         self.forget_summaries(start);
     }
 
-    fn keep_summary(&mut self, start: Micros, summary: &SourceSummary) -> usize {
+    /// Writes the pane's summary, with what was told of it, into its slot; returns the bytes it takes.
+    fn keep_summary(&mut self, start: Micros, told: &BTreeSet<Told>) -> usize {
+        let Some(summary) = self.summaries.get_mut(&start) else { return 0 };
+        summary.told.clone_from(told);
         let slot = (start / PANE_US).rem_euclid(SUMMARY_PANES) as u32;
         // Plain values: encoding into memory has no way to fail.
-        let body = postcard::to_stdvec(&(start, summary)).unwrap_or_default();
+        let body = postcard::to_stdvec(&(start, &*summary)).unwrap_or_default();
         let size = body.len();
         self.core.image.put(Table::Summary, slot, body);
-        self.summaries.insert(start, summary.clone());
         size
     }
 
     /// At the end of each five minutes, their panes become one summary; returns the bytes it takes.
-    fn close_five_minutes(&mut self, start: Micros, bytes: usize) -> usize {
+    fn close_five_minutes(&mut self, start: Micros, told: &BTreeSet<Told>, bytes: usize) -> usize {
         if !ends_step(start, Level::Hour) {
             return 0;
         }
-        let mut summary = merge_of(self.summaries.range(start - (SUMMARY_PANES - 1) * PANE_US..=start).map(|(_, s)| s));
+        let panes = self.summaries.range(start - (SUMMARY_PANES - 1) * PANE_US..=start).map(|(_, summary)| summary);
+        let mut summary = merge_of(panes.clone());
+        summary.leave_out(&panes.flat_map(|pane| &pane.told).chain(told).cloned().collect());
         if summary.first_offset == i64::MAX {
             return 0;
         }
@@ -456,8 +471,9 @@ impl SourceTask {
         }
     }
 
-    fn judge_windows(&mut self, start: Micros, newest: &SourceSummary) -> Vec<crate::task::Firing> {
-        let mut windows: Vec<(Level, SourceSummary, SourceSummary)> = Vec::new();
+    /// The windows of 60 s and 5 min that end with this pane: newest step, and all of it.
+    fn windows_up_to_five_minutes(&self, start: Micros, newest: &SourceSummary) -> Vec<JudgedWindow> {
+        let mut windows = Vec::new();
         let last = |panes: i64| self.summaries.range(start - (panes - 1) * PANE_US..=start).map(|(_, summary)| summary);
         if newest.first_offset != i64::MAX {
             let mut merged = newest.clone();
@@ -465,40 +481,47 @@ impl SourceTask {
             for (_, summary) in self.summaries.range(older) {
                 merged.merge_known(summary);
             }
-            windows.push((Level::Minute, newest.clone(), merged));
+            windows.push(JudgedWindow { level: Level::Minute, newest: newest.clone(), merged });
         }
         if ends_step(start, Level::FiveMinutes) {
             let step = merge_of(last(Level::FiveMinutes.step_panes()));
             if step.first_offset != i64::MAX {
-                windows.push((Level::FiveMinutes, step, merge_of(last(Level::FiveMinutes.panes()))));
+                let merged = merge_of(last(Level::FiveMinutes.panes()));
+                windows.push(JudgedWindow { level: Level::FiveMinutes, newest: step, merged });
             }
         }
-        if ends_step(start, Level::Hour)
-            && let Some(step) = self.five_minutes.get(&start)
-        {
-            let first = start - (Level::Hour.panes() - SUMMARY_PANES) * PANE_US;
-            let merged = merge_of(self.five_minutes.range(first..=start).map(|(_, summary)| summary));
-            windows.push((Level::Hour, step.clone(), merged));
-        }
-        if windows.is_empty() {
+        windows
+    }
+
+    /// The window of 1 h that ends with this pane.
+    fn windows_of_an_hour(&self, start: Micros) -> Vec<JudgedWindow> {
+        let Some(step) = self.five_minutes.get(&start).filter(|_| ends_step(start, Level::Hour)) else {
             return Vec::new();
-        }
-        let mut named: BTreeSet<Host> = self
-            .core
-            .episodes
-            .iter()
-            .filter(|episode| names_a_scan(&episode.key.detector))
-            .filter_map(|e| e.key.source.clone())
-            .collect();
-        let sensors = |seen_by: SeenBy| self.sensors.named(seen_by.forward, seen_by.reverse);
+        };
+        let first = start - (Level::Hour.panes() - SUMMARY_PANES) * PANE_US;
+        let merged = merge_of(self.five_minutes.range(first..=start).map(|(_, summary)| summary));
+        vec![JudgedWindow { level: Level::Hour, newest: step.clone(), merged }]
+    }
+
+    /// Sources whose activity a scan detector has named already.
+    fn named(&self) -> BTreeSet<Host> {
+        let open = self.core.episodes.iter().map(|episode| &episode.key).chain(self.opened.keys());
+        open.filter(|key| names_a_scan(&key.detector)).filter_map(|key| key.source.clone()).collect()
+    }
+
+    fn judge(&mut self, start: Micros, windows: &[JudgedWindow], named: &mut BTreeSet<Host>) -> Vec<Firing> {
         let mut firings = Vec::new();
+        if windows.is_empty() {
+            return firings;
+        }
+        let sensors = |seen_by: SeenBy| self.sensors.named(seen_by.forward, seen_by.reverse);
         for detector in detectors_of(Stage::Source) {
-            for (level, newest, merged) in &windows {
+            for JudgedWindow { level, newest, merged } in windows {
                 if !detector.entry().windows.contains(level) {
                     continue;
                 }
                 let window = window_of(start, level.panes());
-                let view = SourceView { level: *level, window, newest, merged, named: &named, sensors: &sensors };
+                let view = SourceView { level: *level, window, newest, merged, named, sensors: &sensors };
                 firings
                     .extend(self.core.judge(detector, |rules, verdicts| detector.judge_source(&view, rules, verdicts)));
             }
@@ -506,8 +529,6 @@ impl SourceTask {
                 named.extend(firings.iter().filter_map(|firing| firing.judgement.source.clone()));
             }
         }
-        // What opened early in a pane still open is told already.
-        firings.retain(|firing| !self.opened.contains_key(&EpisodeKey::of(firing.detector, &firing.judgement)));
         firings
     }
 
@@ -608,7 +629,9 @@ impl SourceTask {
 
     fn mark_closed(&mut self, ended: bool) {
         let pane = self.closed_through.unwrap_or_default();
-        let marker = PartialBody::Marker { ended, complete: true, degraded: Vec::new() };
+        let degraded: Vec<String> = std::mem::take(&mut self.degraded_since_marker).into_iter().collect();
+        let complete = !degraded.iter().any(|why| why == "forced");
+        let marker = PartialBody::Marker { ended, complete, degraded };
         let marker = self.envelope(pane)(marker);
         self.core.outbox.partials.push(marker);
     }
@@ -647,6 +670,18 @@ impl SourceTask {
 fn exceeds_any_link(counts: &Counts, sampling: u32) -> bool {
     let scaled = |count: u64| count.saturating_mul(u64::from(sampling.max(1)));
     scaled(counts.packets) > MOST_PER_PANE || scaled(counts.bytes) > MOST_PER_PANE
+}
+
+/// A window to be judged.
+struct JudgedWindow {
+    level: Level,
+    newest: SourceSummary,
+    merged: SourceSummary,
+}
+
+/// The activity that a judgement tells.
+fn told_by(judgement: &Judgement) -> Option<Told> {
+    Some((judgement.source.clone()?, judgement.target.clone(), judgement.discriminator.clone()))
 }
 
 fn names_a_scan(detector: &str) -> bool {

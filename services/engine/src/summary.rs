@@ -275,6 +275,9 @@ impl LoneEntries {
     }
 }
 
+/// An activity that a window has told: source, target where it has one, discriminator.
+pub type Told = (Host, Option<Host>, String);
+
 /// The summary of one or more closed panes of a source-keyed partition.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceSummary {
@@ -288,6 +291,9 @@ pub struct SourceSummary {
     pub sources_error: u64,
     /// Flows whose direction nothing proved.
     pub undirected: u64,
+    /// What windows up to 5 min told at the close of this pane. Longer windows leave it out, or they would tell a fast scan once
+    /// more when it has long been closed.
+    pub told: BTreeSet<Told>,
     /// Offset of the oldest pane's first record.
     pub first_offset: i64,
     /// Every record of it was there.
@@ -314,9 +320,25 @@ impl SourceSummary {
 
     /// Adds another step of a window longer than a minute, which needs pairs and sweeps only.
     pub fn merge_long(&mut self, other: &Self) {
-        self.pairs.merge(&other.pairs, PairCounts::merge);
-        self.sweeps.merge(&other.sweeps, SweepCounts::merge);
+        if other.told.is_empty() {
+            self.pairs.merge(&other.pairs, PairCounts::merge);
+            self.sweeps.merge(&other.sweeps, SweepCounts::merge);
+        } else {
+            let mut untold = Self { pairs: other.pairs.clone(), sweeps: other.sweeps.clone(), ..Self::default() };
+            untold.leave_out(&other.told);
+            self.pairs.merge(&untold.pairs, PairCounts::merge);
+            self.sweeps.merge(&untold.sweeps, SweepCounts::merge);
+        }
         self.merge_facts(other);
+    }
+
+    /// Drops what has been told already.
+    pub fn leave_out(&mut self, told: &BTreeSet<Told>) {
+        let knows = |source: &Host, target: Option<&Host>, technique: Technique| {
+            told.contains(&(source.clone(), target.cloned(), technique.name().to_owned()))
+        };
+        self.pairs.retain(|key, _| !knows(&key.source, Some(&key.target), key.technique));
+        self.sweeps.retain(|key, _| !knows(&key.source, None, key.technique));
     }
 
     fn merge_facts(&mut self, other: &Self) {
@@ -342,7 +364,7 @@ impl SourceSummary {
         let (pairs, _) = keep_heaviest(&mut self.pairs, share * 3);
         let (sweeps, _) = keep_heaviest(&mut self.sweeps, share * 2);
         let (sources, heaviest_lost) = keep_heaviest(&mut self.sources, share * 3);
-        self.sources_error = self.sources_error.max(heaviest_lost);
+        self.sources_error += heaviest_lost;
         let left = pairs + sweeps + sources;
         if left > 0 {
             self.degraded.insert("evicted".to_owned());

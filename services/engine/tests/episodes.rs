@@ -174,3 +174,16 @@ fn ids_survive_restarts() {
         assert_eq!(ids(&run_source(&Setup::default(), &log, &schedule)), ids(&whole));
     }
 }
+
+#[test]
+fn a_fast_scan_is_told_once_however_long_the_windows_that_still_hold_it() {
+    // 100 ports in 20 s; then, so that time goes on, one completed connection a minute for two hours.
+    let scan =
+        (0..100).map(|port| attempt(i64::from(port) * 200_000, "10.0.0.1", "10.1.0.1", 1_000 + port, Outcome::Refused));
+    let later =
+        (1..120).map(|minute| attempt(minute * 60 * SECOND_US, "10.0.0.1", "10.1.0.9", 443, Outcome::Completed));
+    let log = log_of(scan.chain(later).collect());
+    let outcomes = run_source(&Setup::default(), &log, &straight());
+    let opened: Vec<_> = outcomes.findings.iter().filter(|finding| finding.state == EpisodeState::Opened).collect();
+    assert_eq!(opened.len(), 1, "{opened:#?}");
+}

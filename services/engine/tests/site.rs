@@ -147,7 +147,7 @@ fn a_pane_waits_for_every_partition_and_the_first_set_wins() {
     log.say([flood(2, 1, 500, 1), marker(2, 1, false)]);
     assert_eq!(log.task.counters().panes_closed, 1);
     let finding = &log.task.outbox().findings[0];
-    assert!((finding.observed - 2_000.0 / 60.0).abs() < 1e-9, "{}", finding.observed);
+    assert!((finding.observed - 2_000.0 / 10.0).abs() < 1e-9, "{}", finding.observed);
     assert!(finding.complete && finding.degraded.is_empty());
 }
 
