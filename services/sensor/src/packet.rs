@@ -119,7 +119,7 @@ pub struct UdpDatagram {
     pub dst_port: u16,
     /// Payload bytes on the wire.
     pub payload: u32,
-    /// On port 53 with a whole DNS header: whether its QR bit says response.
+    /// On port 53 with a whole DNS header: whether its QR bit says response. Absent where the bit contradicts the ports.
     pub dns_response: Option<bool>,
 }
 

@@ -168,3 +168,92 @@ fn damage_is_counted_by_kind() {
         assert_eq!(decode(LinkType::RawIp, bytes).1, wanted, "{bytes:?}");
     }
 }
+
+/// A frame of each kind whose headers lie behind one another.
+fn frames() -> Vec<Vec<u8>> {
+    let built = |builder: etherparse::PacketBuilderStep<etherparse::UdpHeader>| {
+        let mut frame = Vec::new();
+        builder.write(&mut frame, &[0x80; 40]).unwrap();
+        frame
+    };
+    let (four, six) = (([10, 0, 0, 1], [10, 0, 0, 2]), ([1; 16], [2; 16]));
+    let mut tcp = Vec::new();
+    let syn = PacketBuilder::ethernet2([1; 6], [2; 6]).ipv4(four.0, four.1, 64).tcp(4000, 80, 7, 1024).syn();
+    syn.write(&mut tcp, &[]).unwrap();
+    let mut error = Vec::new();
+    let unreachable = etherparse::icmpv4::DestUnreachableHeader::Port;
+    let message = etherparse::Icmpv4Type::DestinationUnreachable(unreachable);
+    let builder = PacketBuilder::ethernet2([1; 6], [2; 6]).ipv4(four.0, four.1, 64).icmpv4(message);
+    builder.write(&mut error, &tcp[14..]).unwrap();
+    vec![
+        built(PacketBuilder::ethernet2([1; 6], [2; 6]).ipv4(four.0, four.1, 64).udp(53, 5000)),
+        built(
+            PacketBuilder::ethernet2([1; 6], [2; 6])
+                .single_vlan(7.try_into().unwrap())
+                .ipv6(six.0, six.1, 64)
+                .udp(5, 6),
+        ),
+        tcp,
+        error,
+    ]
+}
+
+#[test]
+fn a_frame_cut_anywhere_says_less_but_nothing_else() {
+    for frame in frames() {
+        let (whole, error) = decode(LinkType::Ethernet, &frame);
+        assert_eq!(error, None);
+        let Body::Ip(whole) = whole.body else { panic!("no IP") };
+        let mut seen = 0;
+        for length in 0..frame.len() {
+            let (packet, _) = decode_frame(LinkType::Ethernet, 7, &frame[..length], frame.len() as u32);
+            let Body::Ip(cut) = packet.body else { continue };
+            seen += 1;
+            assert_eq!((&cut.src, &cut.dst, cut.proto), (&whole.src, &whole.dst, whole.proto), "{length}");
+            assert_eq!((cut.length, cut.ttl, cut.fragment), (whole.length, whole.ttl, whole.fragment), "{length}");
+            match (&cut.transport, &whole.transport) {
+                (Transport::None, _) => {}
+                (Transport::Tcp(cut), Transport::Tcp(whole)) => {
+                    assert_eq!((cut.src_port, cut.dst_port, cut.flags), (whole.src_port, whole.dst_port, whole.flags));
+                    assert_eq!((cut.seq, cut.payload), (whole.seq, whole.payload), "{length}");
+                }
+                (Transport::Udp(cut), Transport::Udp(whole)) => {
+                    assert_eq!((cut.src_port, cut.dst_port), (whole.src_port, whole.dst_port), "{length}");
+                    assert_eq!(cut.payload, whole.payload, "{length}");
+                    assert!(cut.dns_response.is_none() || cut.dns_response == whole.dns_response, "{length}");
+                }
+                (Transport::Icmp(cut), Transport::Icmp(whole)) => {
+                    assert_eq!((cut.kind, cut.code, cut.payload), (whole.kind, whole.code, whole.payload), "{length}");
+                    let ends = |quoted: &crate::packet::Quoted| (quoted.src.clone(), quoted.dst.clone(), quoted.proto);
+                    if let Some(quoted) = &cut.quoted {
+                        assert_eq!(ends(quoted), ends(whole.quoted.as_ref().unwrap()), "{length}");
+                    }
+                }
+                (cut, whole) => panic!("{length}: {cut:?} of {whole:?}"),
+            }
+        }
+        assert!(seen >= 20);
+    }
+}
+
+#[test]
+fn the_bit_of_a_dns_header_counts_where_the_ports_agree() {
+    let cases = [
+        (53, 5000, 0x80, Some(true)),
+        (5000, 53, 0, Some(false)),
+        (53, 53, 0x80, Some(true)),
+        (53, 53, 0, Some(false)),
+        // Random bytes at a name server are no answers of its victim.
+        (5000, 53, 0x80, None),
+        (53, 5000, 0, None),
+        (5000, 5001, 0x80, None),
+    ];
+    for (from, to, bits, expected) in cases {
+        let mut frame = Vec::new();
+        let builder = PacketBuilder::ethernet2([1; 6], [2; 6]).ipv4([10, 0, 0, 1], [10, 0, 0, 2], 64).udp(from, to);
+        builder.write(&mut frame, &[[0, 1, bits].as_slice(), &[0; 12]].concat()).unwrap();
+        let Body::Ip(ip) = decode(LinkType::Ethernet, &frame).0.body else { panic!("no IP") };
+        let Transport::Udp(datagram) = ip.transport else { panic!("no UDP") };
+        assert_eq!(datagram.dns_response, expected, "{from} > {to}, {bits:#x}");
+    }
+}

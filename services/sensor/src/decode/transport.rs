@@ -53,8 +53,9 @@ fn udp(data: &[u8], wire: u32) -> Option<UdpDatagram> {
     };
     let payload = length.saturating_sub(8);
     // QR is the first bit after the identification; a whole header has 12 bytes (RFC 1035 §4.1.1).
-    let is_dns = (src_port == 53 || dst_port == 53) && payload >= 12 && data.len() >= 20;
-    let dns_response = is_dns.then(|| data[10] & 0x80 != 0);
+    let is_response = (payload >= 12 && data.len() >= 20).then(|| data[10] & 0x80 != 0);
+    // A server answers from its port and is asked at it; anything else at that port (a flood of random bytes) is no DNS.
+    let dns_response = is_response.filter(|&response| if response { src_port == 53 } else { dst_port == 53 });
     Some(UdpDatagram { src_port, dst_port, payload, dns_response })
 }
 
