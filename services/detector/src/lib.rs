@@ -6,6 +6,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod error;
+mod report;
 mod restore;
 mod stage;
 mod task;
@@ -16,8 +17,10 @@ use weir_bus::Bus;
 use weir_bus::topic::Topics;
 use weir_engine::baseline::ExportedBaseline;
 use weir_engine::{Counters, EngineConfig, Profile, SiteTask, SourceTask};
+use weir_runtime::metrics::{DetectorMetrics, EngineMetrics};
 
 pub use error::DetectorError;
+use report::Reporter;
 use stage::{Stage, StageTopics};
 
 /// Consumer group of the source stage.
@@ -77,6 +80,7 @@ impl DetectorService {
     pub fn restore<B: Bus + ?Sized>(config: &DetectorConfig, bus: &mut B) -> Result<Self, DetectorError> {
         let topics = &config.topics;
         let source_topics = StageTopics {
+            stage: "source",
             group: SOURCE_GROUP,
             input: topics.flows(),
             state: topics.state_source(),
@@ -85,6 +89,7 @@ impl DetectorService {
             dead: topics.dead(),
         };
         let site_topics = StageTopics {
+            stage: "site",
             group: SITE_GROUP,
             input: topics.partials(),
             state: topics.state_site(),
@@ -96,6 +101,13 @@ impl DetectorService {
             source: Stage::restore(config, source_topics, bus)?,
             site: Stage::restore(config, site_topics, bus)?,
         })
+    }
+
+    /// The service, with instruments other than those of the process's meter.
+    #[must_use]
+    pub fn with_metrics(self, detector: &DetectorMetrics, engine: &EngineMetrics) -> Self {
+        let reporter = |stage| Reporter::new(stage, detector.clone(), engine.clone());
+        Self { source: self.source.reporting_to(reporter("source")), site: self.site.reporting_to(reporter("site")) }
     }
 
     /// Reads and judges what there is, at most a batch per partition; returns how many records that were. 0 means that both

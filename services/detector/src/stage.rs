@@ -1,14 +1,17 @@
 //! One stage over all partitions of its input: read, apply, commit.
 
 use std::collections::VecDeque;
+use std::time::Instant;
 
 use weir_bus::partition::partition_of;
 use weir_bus::{Batch, Bus, Delivery, GroupOffset, Message, Value};
 use weir_engine::baseline::ExportedBaseline;
 use weir_engine::pane::partial_key;
 use weir_engine::{Checkpoint, Counters, SiteTask};
+use weir_runtime::metrics::{DetectorMetrics, EngineMetrics};
 use weir_schemas::{Micros, PANE_US, Partial, PartialBody};
 
+use crate::report::{Levels, Reporter, count_findings};
 use crate::restore::restore_task;
 use crate::task::{Taken, Task};
 use crate::{DetectorConfig, DetectorError};
@@ -22,6 +25,7 @@ const AHEAD: Micros = PANE_US;
 
 /// Topics and group of a stage.
 pub(crate) struct StageTopics {
+    pub(crate) stage: &'static str,
     pub(crate) group: &'static str,
     pub(crate) input: String,
     pub(crate) state: String,
@@ -37,6 +41,10 @@ struct Owned<T> {
     pending: VecDeque<Delivery>,
     uncommitted: usize,
     dead: Vec<Message>,
+    /// What the metrics have been told.
+    told: Counters,
+    /// Append time of the last record applied.
+    appended: Option<Micros>,
 }
 
 pub(crate) struct Stage<T> {
@@ -45,6 +53,7 @@ pub(crate) struct Stage<T> {
     keep_state: bool,
     tasks: Vec<Owned<T>>,
     deliveries: Vec<Delivery>,
+    reporter: Reporter,
 }
 
 impl<T: Task> Stage<T> {
@@ -55,11 +64,19 @@ impl<T: Task> Stage<T> {
     ) -> Result<Self, DetectorError> {
         let mut tasks = Vec::new();
         for partition in 0..bus.partition_count(&topics.input)? {
-            let task = restore_task(config, &topics, partition, bus)?;
-            tasks.push(Owned { partition, task, pending: VecDeque::new(), uncommitted: 0, dead: Vec::new() });
+            let task: T = restore_task(config, &topics, partition, bus)?;
+            // What was counted before the restart was told before it.
+            let told = task.counters().clone();
+            let (pending, dead) = (VecDeque::new(), Vec::new());
+            tasks.push(Owned { partition, task, pending, uncommitted: 0, dead, told, appended: None });
         }
+        let reporter = Reporter::new(topics.stage, DetectorMetrics::default(), EngineMetrics::default());
         let (batch, keep_state) = (config.batch, config.keep_state);
-        Ok(Self { topics, batch, keep_state, tasks, deliveries: Vec::new() })
+        Ok(Self { topics, batch, keep_state, tasks, deliveries: Vec::new(), reporter })
+    }
+
+    pub(crate) fn reporting_to(self, reporter: Reporter) -> Self {
+        Self { reporter, ..self }
     }
 
     pub(crate) fn step<B: Bus + ?Sized>(&mut self, bus: &mut B) -> Result<usize, DetectorError> {
@@ -72,11 +89,13 @@ impl<T: Task> Stage<T> {
         // Before a partition's first mark nothing holds it, and it holds all others.
         let horizon = behind.flatten().map(|slowest| slowest.saturating_add(AHEAD));
         let mut applied = 0;
+        let mut has_committed = false;
         for owned in &mut self.tasks {
             while owned.task.watermark().is_none_or(|watermark| Some(watermark) <= horizon) {
                 let Some(delivery) = owned.pending.pop_front() else { break };
                 applied += 1;
                 owned.uncommitted += 1;
+                owned.appended = Some(delivery.append_time);
                 // What a replay sets aside again was dead-lettered when it was read first.
                 if let Taken::Dead(reason) = owned.task.take(&delivery)
                     && !owned.task.is_replaying()
@@ -84,20 +103,36 @@ impl<T: Task> Stage<T> {
                     owned.dead.push(dead_letter(&self.topics, owned.partition, delivery, reason));
                 }
                 if owned.task.outbox().urgent {
-                    commit(&self.topics, self.keep_state, owned, bus)?;
+                    has_committed |= commit(&self.topics, &self.reporter, self.keep_state, owned, bus)?;
                 }
             }
             let is_due = !owned.task.outbox().is_empty() || owned.uncommitted >= COMMIT_RECORDS;
             if is_due {
-                commit(&self.topics, self.keep_state, owned, bus)?;
+                has_committed |= commit(&self.topics, &self.reporter, self.keep_state, owned, bus)?;
             }
         }
         if applied == 0 {
             for owned in self.tasks.iter_mut().filter(|owned| owned.uncommitted > 0) {
-                commit(&self.topics, self.keep_state, owned, bus)?;
+                has_committed |= commit(&self.topics, &self.reporter, self.keep_state, owned, bus)?;
             }
         }
+        if has_committed {
+            self.report_levels();
+        }
         Ok(applied)
+    }
+
+    fn report_levels(&self) {
+        for owned in &self.tasks {
+            if let Some((appended, watermark)) = owned.appended.zip(owned.task.watermark()) {
+                self.reporter.watermark_delay(owned.partition, appended.saturating_sub(watermark));
+            }
+        }
+        self.reporter.levels(Levels {
+            partitions: self.tasks.len(),
+            panes_open: self.tasks.iter().map(|owned| owned.task.open_panes()).sum(),
+            state_bytes: self.tasks.iter().map(|owned| owned.task.state_bytes()).sum(),
+        });
     }
 
     pub(crate) fn counters(&self) -> Counters {
@@ -126,20 +161,24 @@ impl Stage<SiteTask> {
     }
 }
 
-/// Appends a task's outputs, state and offset as one batch. A task that still refills panes has nothing to commit yet.
+/// Appends a task's outputs, state and offset as one batch. False where a task still refills panes: it has nothing to commit
+/// yet.
 fn commit<T: Task, B: Bus + ?Sized>(
     topics: &StageTopics,
+    reporter: &Reporter,
     keep_state: bool,
     owned: &mut Owned<T>,
     bus: &mut B,
-) -> Result<(), DetectorError> {
+) -> Result<bool, DetectorError> {
     if owned.task.is_replaying() {
-        return Ok(());
+        return Ok(false);
     }
+    let began = Instant::now();
     let state_end = if keep_state { bus.offsets(&topics.state, owned.partition)?.1 } else { 0 };
     let partials_count = bus.partition_count(&topics.partials)?;
     let findings_count = bus.partition_count(&topics.findings)?;
     let Checkpoint { offset, metadata, state, outbox } = owned.task.checkpoint(state_end);
+    let findings = count_findings(&outbox);
     let mut messages = std::mem::take(&mut owned.dead);
     for partial in outbox.partials {
         send_partial(partial, &topics.partials, partials_count, &mut messages);
@@ -161,7 +200,8 @@ fn commit<T: Task, B: Bus + ?Sized>(
     let (group, topic, partition) = (topics.group.to_owned(), topics.input.clone(), owned.partition);
     bus.append(Batch { messages, offsets: vec![GroupOffset { group, topic, partition, offset, metadata }] })?;
     owned.uncommitted = 0;
-    Ok(())
+    reporter.commit(&mut owned.told, owned.task.counters(), &findings, began.elapsed());
+    Ok(true)
 }
 
 /// A marker goes to every partition, counts to the partition of their key.

@@ -36,6 +36,14 @@ pub(crate) trait Task: Sized {
     fn is_replaying(&self) -> bool;
     /// How far the task has come in event time; none if nothing says so.
     fn watermark(&self) -> Option<Micros>;
+    /// Panes that take records; none if the task does not tell.
+    fn open_panes(&self) -> Option<usize> {
+        None
+    }
+    /// Bytes of state held for the state topic; none if the task does not tell.
+    fn state_bytes(&self) -> Option<usize> {
+        None
+    }
     fn take(&mut self, delivery: &Delivery) -> Taken;
     fn checkpoint(&mut self, state_end: i64) -> Checkpoint;
 }
@@ -73,6 +81,14 @@ impl Task for SourceTask {
 
     fn watermark(&self) -> Option<Micros> {
         self.watermark()
+    }
+
+    fn open_panes(&self) -> Option<usize> {
+        Some(self.open_panes())
+    }
+
+    fn state_bytes(&self) -> Option<usize> {
+        Some(self.state_bytes())
     }
 
     fn take(&mut self, delivery: &Delivery) -> Taken {

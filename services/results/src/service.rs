@@ -8,7 +8,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use weir_bus::partition::partition_of;
 use weir_bus::topic::Topics;
 use weir_bus::{Batch, Bus, GroupOffset, Message, Value};
-use weir_schemas::{Anomaly, Finding, Micros};
+use weir_runtime::metrics::ResultsMetrics;
+use weir_schemas::{Anomaly, EpisodeState, Finding, Micros};
 
 use crate::error::ResultsError;
 use crate::explain;
@@ -101,13 +102,21 @@ pub struct ResultsService {
     /// An append failed, so memory may be ahead of the bus, or the bus of memory.
     stale: bool,
     counters: ResultsCounters,
+    metrics: ResultsMetrics,
 }
 
 impl ResultsService {
     /// A service for every partition of the findings topic, restored from what the bus holds.
     pub fn restore<B: Bus + ?Sized>(config: ResultsConfig, bus: &mut B) -> Result<Self, ResultsError> {
         let tasks = restore_tasks(&config, bus)?;
-        Ok(Self { config, tasks, stale: false, counters: ResultsCounters::default() })
+        let (counters, metrics) = (ResultsCounters::default(), ResultsMetrics::default());
+        Ok(Self { config, tasks, stale: false, counters, metrics })
+    }
+
+    /// The service, with instruments other than those of the process's meter.
+    #[must_use]
+    pub fn with_metrics(self, metrics: ResultsMetrics) -> Self {
+        Self { metrics, ..self }
     }
 
     /// What was counted since the service started.
@@ -183,8 +192,19 @@ impl ResultsService {
         if step.read > 0 {
             bus.append(batch)?;
             self.counters = counters;
+            report(&self.metrics, &step.published);
         }
         Ok(step)
+    }
+}
+
+/// Tells what a step has published, once it stands on the bus.
+fn report(metrics: &ResultsMetrics, published: &[Anomaly]) {
+    for state in [EpisodeState::Opened, EpisodeState::Updated, EpisodeState::Closed] {
+        let count = published.iter().filter(|anomaly| anomaly.state == state).count();
+        if count > 0 {
+            metrics.anomalies(state.name(), count as u64);
+        }
     }
 }
 

@@ -7,4 +7,5 @@ pub mod flow;
 pub mod input;
 pub mod packet;
 pub mod publish;
+mod report;
 pub mod sensor;

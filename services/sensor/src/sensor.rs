@@ -1,12 +1,14 @@
 //! The sensor over packet files: a step at a time, so that one thread can alternate it with detector and results.
 
 use weir_bus::Message;
+use weir_runtime::metrics::SensorMetrics;
 use weir_schemas::{Flow, MarkStatus, Micros, Text};
 
 use crate::flow::{FlowConfig, FlowCounters, FlowTable};
 use crate::input::PacketInput;
 use crate::packet::{InputCounters, InputWarning, Packet};
 use crate::publish::{PublishConfig, Publisher};
+use crate::report::Reporter;
 
 /// What a sensor is told.
 #[derive(Clone, Debug)]
@@ -50,6 +52,7 @@ pub struct FileSensor {
     /// The input has no more.
     exhausted: bool,
     ended: bool,
+    reporter: Reporter,
 }
 
 /// About as many records as one step sends at most.
@@ -81,8 +84,20 @@ impl FileSensor {
             pending: None,
             exhausted: false,
             ended: false,
+            reporter: Reporter::new(SensorMetrics::default()),
             table: FlowTable::new(config.flow),
         }
+    }
+
+    /// The sensor, with instruments other than those of the process's meter.
+    #[must_use]
+    pub fn with_metrics(self, metrics: SensorMetrics) -> Self {
+        Self { reporter: Reporter::new(metrics), ..self }
+    }
+
+    /// Reads no more. The steps to come send what has been read, and the end.
+    pub fn stop(&mut self) {
+        self.input.stop();
     }
 
     /// Reads up to `max_packets` packets. How many makes no difference to what is sent in all.
@@ -97,7 +112,15 @@ impl FileSensor {
                 None => self.end(&mut messages),
             }
         }
+        self.report();
         StepOutcome { messages, ended: self.ended }
+    }
+
+    fn report(&mut self) {
+        // Before the first mark nothing has been promised.
+        let promised = Some(self.publisher.promised()).filter(|promised| *promised > Micros::MIN);
+        let mark_delay = self.latest.zip(promised).map(|(latest, promised)| latest.saturating_sub(promised).max(0));
+        self.reporter.report(self.input.counters(), self.table.counters().active, mark_delay);
     }
 
     fn next_packet(&mut self) -> Option<Packet> {
@@ -185,6 +208,7 @@ impl FileSensor {
 
     fn send(&mut self, messages: &mut Vec<Message>) {
         for record in self.records.drain(..) {
+            self.reporter.note(&record);
             self.publisher.record(record, messages);
         }
     }

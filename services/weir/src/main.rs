@@ -5,6 +5,7 @@
 mod arguments;
 mod command;
 mod failure;
+mod interrupt;
 mod output;
 mod pipeline;
 mod progress;

@@ -14,11 +14,13 @@ use weir_engine::config::Shares;
 use weir_engine::hash::HashSeed;
 use weir_engine::{Counters, EngineConfig, Profile};
 use weir_results::{CannotJudge, CaptureSummary, ResultsConfig, ResultsService, RunFacts};
+use weir_runtime::Shutdown;
 use weir_runtime::config::Config;
+use weir_runtime::metrics::{self, DetectorMetrics, EngineMetrics, Meter, ResultsMetrics, SensorMetrics};
 use weir_schemas::{Anomaly, Micros, Record};
 use weir_sensor::flow::FlowConfig;
 use weir_sensor::input::{self, Date, InputOptions, PacketInput};
-use weir_sensor::sensor::{FileSensor, SensorConfig};
+use weir_sensor::sensor::{FileSensor, SensorConfig, StepOutcome};
 
 use crate::failure::Failure;
 
@@ -71,9 +73,9 @@ pub fn profile(config: &Config, name: Option<&str>) -> Result<Arc<Profile>, Fail
 }
 
 /// How inputs are read under this configuration.
-pub fn input_options(config: &Config, date: Option<Micros>) -> InputOptions {
-    let date = date.map(Date::of);
-    InputOptions { date, spool: config.sensor.spool.0, ..InputOptions::default() }
+pub fn input_options(config: &Config, date: Option<Micros>, shutdown: &Shutdown) -> InputOptions {
+    let (date, shutdown) = (date.map(Date::of), shutdown.clone());
+    InputOptions { date, spool: config.sensor.spool.0, shutdown, ..InputOptions::default() }
 }
 
 /// The sensor's settings under this configuration.
@@ -109,17 +111,38 @@ pub struct Pipeline {
     span: Option<(Micros, Micros)>,
     flows: u64,
     budget: String,
+    shutdown: Shutdown,
+    /// The request came before the input's end.
+    is_interrupted: bool,
+    has_ended: bool,
 }
 
 impl Pipeline {
-    /// Opens the plan's files and starts every service.
-    pub fn start(config: &Config, plan: Plan) -> Result<Self, Failure> {
-        let input = input::open(&plan.files, &input_options(config, plan.date)).map_err(Failure::usage)?;
-        Self::over(config, plan, input)
+    /// Opens the plan's files and starts every service. Once `shutdown` is raised, no more is read, and what was read is
+    /// judged to its end.
+    pub fn start(config: &Config, plan: Plan, shutdown: &Shutdown) -> Result<Self, Failure> {
+        let input = input::open(&plan.files, &input_options(config, plan.date, shutdown)).map_err(Failure::usage)?;
+        Self::over(config, plan, input, shutdown)
     }
 
     /// Starts every service over an input that is open. The plan's files only name it.
-    pub fn over(config: &Config, plan: Plan, input: Box<dyn PacketInput>) -> Result<Self, Failure> {
+    pub fn over(
+        config: &Config,
+        plan: Plan,
+        input: Box<dyn PacketInput>,
+        shutdown: &Shutdown,
+    ) -> Result<Self, Failure> {
+        Self::measured(config, plan, input, shutdown, &metrics::meter())
+    }
+
+    /// Likewise, with the instruments of `meter`.
+    fn measured(
+        config: &Config,
+        plan: Plan,
+        input: Box<dyn PacketInput>,
+        shutdown: &Shutdown,
+        meter: &Meter,
+    ) -> Result<Self, Failure> {
         let topics = Topics::new(&config.topics.prefix);
         let mut bus = if plan.encode { LocalBus::with_codec(Box::<AvroCodec>::default()) } else { LocalBus::new() };
         let partials = plan.partitions.min(2);
@@ -136,19 +159,36 @@ impl Pipeline {
         for (topic, partitions) in sizes {
             bus.create(&topic, partitions, Retention::UntilRead).map_err(Failure::internal)?;
         }
-        let sensor = FileSensor::new(input, sensor_config(config, &plan.site, &plan.sensor, plan.partitions));
+        let sensor = FileSensor::new(input, sensor_config(config, &plan.site, &plan.sensor, plan.partitions))
+            .with_metrics(SensorMetrics::new(meter));
         let budget = engine_config(config).shares.describe();
         let detector_config = DetectorConfig {
             engine: engine_config(config),
             keep_state: false,
             ..DetectorConfig::new(topics.clone(), plan.profile.clone())
         };
-        let mut detector = DetectorService::restore(&detector_config, &mut bus).map_err(Failure::internal)?;
+        let detector = DetectorService::restore(&detector_config, &mut bus).map_err(Failure::internal)?;
+        let mut detector = detector.with_metrics(&DetectorMetrics::new(meter), &EngineMetrics::new(meter));
         detector.import_baselines(&plan.baselines);
         let results_config = ResultsConfig { dead: Some(topics.dead()), ..ResultsConfig::new(&config.topics.prefix) };
         let results = ResultsService::restore(results_config, &mut bus).map_err(Failure::internal)?;
+        let results = results.with_metrics(ResultsMetrics::new(meter));
         let summary = plan.summarise.then(CaptureSummary::default);
-        Ok(Self { plan, bus, sensor, detector, results, summary, span: None, flows: 0, budget })
+        tracing::debug!(partitions = plan.partitions, profile = plan.profile.name, budget, "services started");
+        Ok(Self {
+            plan,
+            bus,
+            sensor,
+            detector,
+            results,
+            summary,
+            span: None,
+            flows: 0,
+            budget,
+            shutdown: shutdown.clone(),
+            is_interrupted: false,
+            has_ended: false,
+        })
     }
 
     /// One turn of every service. Returns the anomalies that became known, or `None` when the input has ended and all of it
@@ -159,7 +199,7 @@ impl Pipeline {
 
     /// Likewise, with at most `packets` read. How many makes no difference to what becomes known.
     pub fn turn_of(&mut self, packets: usize) -> Result<Option<Vec<Anomaly>>, Failure> {
-        let outcome = self.sensor.step(packets);
+        let outcome = self.read(packets);
         for message in &outcome.messages {
             if let Value::Record(Record::Flow(flow)) = &message.value {
                 // Every record goes to one partition; marks, which go to all, are left out here.
@@ -185,6 +225,25 @@ impl Pipeline {
             return Ok(None);
         }
         Ok(Some(known))
+    }
+
+    /// The sensor's turn.
+    fn read(&mut self, packets: usize) -> StepOutcome {
+        if self.shutdown.is_requested() {
+            self.sensor.stop();
+        }
+        let outcome = self.sensor.step(packets);
+        if !self.has_ended {
+            // A stream ends by itself once it is asked to, perhaps within this very step.
+            self.is_interrupted = self.shutdown.is_requested();
+            self.has_ended = outcome.ended;
+        }
+        outcome
+    }
+
+    /// Whether the run was asked to end before its input did.
+    pub fn is_interrupted(&self) -> bool {
+        self.is_interrupted
     }
 
     /// Newest event time that the sensor has sent.
@@ -269,3 +328,6 @@ pub fn warning_line(warning: &weir_sensor::packet::InputWarning) -> String {
         None => format!("{}: {}", warning.file, warning.message),
     }
 }
+
+#[cfg(test)]
+mod tests;

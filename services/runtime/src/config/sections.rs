@@ -145,8 +145,8 @@ sections! {
         /// Memory for the state of one partition. It is divided into fixed shares at start, and never exceeded.
         partition_memory: ByteSize = ByteSize(64 * MEBIBYTE),
         /// Secret seed of the hash tables, against crafted collisions: 32 hexadecimal digits (`openssl rand -hex 16`),
-        /// usually given as `hash_seed_file`. All members of a group need the same; verdicts do not depend on it. Default:
-        /// a public seed.
+        /// usually given as `hash_seed_file`. All members of a group need the same. What is counted exactly does not depend
+        /// on it; estimates of large numbers of distinct hosts or ports differ a little. Default: a public seed.
         hash_seed: Option<SecretSeed> = None,
         /// A sensor without records or marks for this long (by the log's clock) is no longer waited for.
         idle_after: Duration = Duration::from_secs(30),

@@ -26,10 +26,10 @@ facade! {
         mark_delay(): Gauge<f64> = "weir.sensor.mark.delay", "s";
     }
 
-    /// Instruments of the detector.
+    /// Instruments of the detector. Both its stages may run in one process: `stage` tells them apart.
     DetectorMetrics {
-        /// Records read, by what became of them: counted, overlap, late, `clock_fault`, duplicate, dead or mark.
-        records(result): Counter<u64> = "weir.detector.records", "{record}";
+        /// Records (site stage: partials) read, by fate: counted, overlap, late, `clock_fault`, duplicate, dead or mark.
+        records(stage, result): Counter<u64> = "weir.detector.records", "{record}";
         /// Records between the committed offset and the log's end.
         consumer_lag(partition): Gauge<f64> = "weir.detector.consumer.lag", "{record}";
         /// Append time of the log's end minus that of the last record read.
@@ -37,13 +37,13 @@ facade! {
         /// Newest append time minus the watermark.
         watermark_delay(partition): Gauge<f64> = "weir.detector.watermark.delay", "s";
         /// Panes that take records.
-        panes_open(): Gauge<f64> = "weir.detector.panes.open", "{pane}";
+        panes_open(stage): Gauge<f64> = "weir.detector.panes.open", "{pane}";
         /// Panes closed.
-        panes_closed(): Counter<u64> = "weir.detector.panes.closed", "{pane}";
+        panes_closed(stage): Counter<u64> = "weir.detector.panes.closed", "{pane}";
         /// Commits.
-        commits(): Counter<u64> = "weir.detector.commits", "{commit}";
+        commits(stage): Counter<u64> = "weir.detector.commits", "{commit}";
         /// Time a commit took.
-        commit_duration(): Histogram<f64> = "weir.detector.commit.duration", "s";
+        commit_duration(stage): Histogram<f64> = "weir.detector.commit.duration", "s";
         /// Transactions, by outcome.
         transactions(outcome): Counter<u64> = "weir.detector.transactions", "{transaction}";
         /// Time a restore took, by phase.
@@ -53,11 +53,11 @@ facade! {
         /// How far the replay's begin is from falling out of the log.
         replay_margin(): Gauge<f64> = "weir.detector.replay_margin", "s";
         /// Size of the state held.
-        state_bytes(): Gauge<f64> = "weir.detector.state.bytes", "By";
-        /// Entries that a full table let go.
-        evicted(table): Counter<u64> = "weir.detector.evicted", "{entry}";
+        state_bytes(stage): Gauge<f64> = "weir.detector.state.bytes", "By";
+        /// Entries that a stage's full tables let go.
+        evicted(stage): Counter<u64> = "weir.detector.evicted", "{entry}";
         /// Partitions owned.
-        partitions_owned(): Gauge<f64> = "weir.detector.partitions.owned", "{partition}";
+        partitions_owned(stage): Gauge<f64> = "weir.detector.partitions.owned", "{partition}";
     }
 
     /// Instruments of the engine, reported by the service around it.

@@ -73,7 +73,7 @@ fn values_are_read_back_under_the_public_names() {
         sensor.packets(4);
         sensor.decode_errors("truncated", 2);
         sensor.flows_active(9.0);
-        DetectorMetrics::new(meter).commit_duration(Duration::from_millis(3));
+        DetectorMetrics::new(meter).commit_duration("source", Duration::from_millis(3));
         EngineMetrics::new(meter).judged("port_scan", "quiet", 5);
         ResultsMetrics::new(meter).deliveries("siem".to_owned(), "ok", 1);
     });

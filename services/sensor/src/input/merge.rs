@@ -56,6 +56,10 @@ impl PacketInput for MergedInput {
         self.inputs.iter_mut().flat_map(OrderedInput::take_warnings).collect()
     }
 
+    fn stop(&mut self) {
+        self.inputs.iter_mut().for_each(OrderedInput::stop);
+    }
+
     fn kind(&self) -> &str {
         let Some(first) = self.inputs.first().map(OrderedInput::kind) else {
             return "none";

@@ -4,6 +4,7 @@ mod bytes;
 mod compression;
 pub mod date;
 mod error;
+mod interruptible;
 mod merge;
 mod opening;
 mod ordered;
@@ -18,6 +19,8 @@ use std::path::PathBuf;
 
 pub use date::Date;
 pub use error::InputError;
+
+use weir_runtime::Shutdown;
 
 use crate::packet::{InputCounters, InputWarning, Packet};
 
@@ -34,6 +37,9 @@ pub trait PacketInput {
 
     /// `pcap`, `pcapng` or `tcpdump`; `mixed` where files of several kinds are merged.
     fn kind(&self) -> &str;
+
+    /// Reads no more. What has been read and still waits for its turn comes out, and then the end.
+    fn stop(&mut self) {}
 }
 
 /// How inputs are read.
@@ -48,11 +54,13 @@ pub struct InputOptions {
     pub reorder: usize,
     /// Where the temporary file goes; by default where the system wants it.
     pub spool_directory: Option<PathBuf>,
+    /// Once raised, standard input and pipes end where they are; what was received is an input like any other.
+    pub shutdown: Shutdown,
 }
 
 impl Default for InputOptions {
     fn default() -> Self {
-        Self { date: None, spool: 1 << 30, reorder: 1024, spool_directory: None }
+        Self { date: None, spool: 1 << 30, reorder: 1024, spool_directory: None, shutdown: Shutdown::new() }
     }
 }
 

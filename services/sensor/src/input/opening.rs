@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Cursor, Read, Seek, SeekFrom, Write};
+use std::os::fd::AsFd as _;
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
@@ -10,6 +11,7 @@ use weir_schemas::Micros;
 use super::bytes::{ByteStream, Source};
 use super::compression::{self, Unpacked};
 use super::date::Date;
+use super::interruptible::Interruptible;
 use super::ordered::{OrderedInput, Rereadable};
 use super::pcap::{Layout, PcapReader};
 use super::pcapng::{PcapngReader, is_pcapng};
@@ -23,7 +25,11 @@ const SPOOL_STEP: usize = 64 * 1024;
 
 pub(super) fn open_one(path: &Path, options: &InputOptions) -> Result<OrderedInput, InputError> {
     if path.as_os_str() == "-" {
-        return open_stream("-", Box::new(io::stdin()), None, options);
+        let unreadable = |source| InputError::Unreadable { file: "-".to_owned(), source };
+        // Not through std's buffer: what lies there, a wait for the descriptor would not see.
+        let descriptor = io::stdin().as_fd().try_clone_to_owned().map_err(unreadable)?;
+        let stream = Interruptible::new(File::from(descriptor), options.shutdown.clone());
+        return open_stream("-", Box::new(stream), None, options);
     }
     let name = path.display().to_string();
     let unreadable = |source: io::Error| match source.kind() {
@@ -41,12 +47,12 @@ pub(super) fn open_one(path: &Path, options: &InputOptions) -> Result<OrderedInp
         .and_then(|time| time.duration_since(UNIX_EPOCH).ok())
         .map(|since| Date::of(Micros::try_from(since.as_micros()).unwrap_or(0)));
     if !metadata.is_file() {
-        return open_stream(&name, Box::new(file), day, options);
+        return open_stream(&name, Box::new(Interruptible::new(file, options.shutdown.clone())), day, options);
     }
     let again = file.try_clone().map_err(unreadable)?;
     let unpacked = unpack(&name, Box::new(again))?;
     if unpacked.packed {
-        return spool(&name, unpacked, day, options);
+        return spool(&name, unpacked, day, options, Ends::WithItsFile);
     }
     file.seek(SeekFrom::Start(0)).map_err(unreadable)?;
     let reader = reader_of(&name, &unpacked.head, Source::File(file), day, options)?;
@@ -61,7 +67,7 @@ pub(super) fn open_stream(
     options: &InputOptions,
 ) -> Result<OrderedInput, InputError> {
     let unpacked = unpack(name, stream)?;
-    spool(name, unpacked, day, options)
+    spool(name, unpacked, day, options, Ends::OnRequest)
 }
 
 fn unpack(name: &str, stream: Box<dyn Read>) -> Result<Unpacked, InputError> {
@@ -77,12 +83,22 @@ fn unpack(name: &str, stream: Box<dyn Read>) -> Result<Unpacked, InputError> {
     Ok(unpacked)
 }
 
+/// When a stream ends, seen from the request to stop.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ends {
+    /// By itself, where it stands.
+    OnRequest,
+    /// Not before its file does.
+    WithItsFile,
+}
+
 /// Copies a stream into a temporary file, so that it can be sorted by time like any file.
 fn spool(
     name: &str,
     mut unpacked: Unpacked,
     day: Option<Date>,
     options: &InputOptions,
+    ends: Ends,
 ) -> Result<OrderedInput, InputError> {
     // What is no capture is told before a gigabyte of it has been copied.
     reader_of(name, &unpacked.head, Source::Stream(Box::new(io::empty())), day, options)?;
@@ -95,6 +111,9 @@ fn spool(
     let mut copied = 0;
     let mut step = vec![0; SPOOL_STEP];
     let rest = loop {
+        if options.shutdown.is_requested() {
+            break None;
+        }
         match unpacked.stream.read(&mut step) {
             Ok(0) => break None,
             Ok(count) if copied + count as u64 > options.spool => break Some(Rest::More(step[..count].to_vec())),
@@ -103,6 +122,8 @@ fn spool(
                 copied += count as u64;
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            // A packed stream that was cut off on request is no broken one.
+            Err(_) if options.shutdown.is_requested() => break None,
             Err(error) => break Some(Rest::Failed(error)),
         }
     };
@@ -110,7 +131,9 @@ fn spool(
     match rest {
         None => {
             let reader = reader_of(name, &unpacked.head, Source::File(file), day, options)?;
-            ordered(name, reader, &Rereadable::Yes, options)
+            let input = ordered(name, reader, &Rereadable::Yes, options)?;
+            // The request has cut the copy short: what it holds is what there is to read.
+            Ok(if options.shutdown.is_requested() { input.to_its_end() } else { input })
         }
         Some(Rest::Failed(error)) => {
             let reader = reader_of(name, &unpacked.head, Source::File(file), day, options)?;
@@ -120,7 +143,8 @@ fn spool(
             let stream = file.chain(Cursor::new(next)).chain(unpacked.stream);
             let source = Source::Stream(Box::new(stream));
             let reader = reader_of(name, &unpacked.head, source, day, options)?;
-            ordered(name, reader, &Rereadable::No { spool: options.spool }, options)
+            let input = ordered(name, reader, &Rereadable::No { spool: options.spool }, options)?;
+            Ok(if ends == Ends::OnRequest { input.to_its_end() } else { input })
         }
     }
 }

@@ -74,6 +74,9 @@ pub(super) struct OrderedInput {
     fault: Option<Fault>,
     warnings: Vec<InputWarning>,
     drops: u64,
+    /// A request to stop changes nothing: the input is read to its end.
+    is_kept: bool,
+    stopped: bool,
     ended: bool,
 }
 
@@ -116,7 +119,29 @@ impl OrderedInput {
             let message = format!("reading failed ({error}); the packets before were read");
             warnings.push(InputWarning { file: file.clone(), offset: Some(*offset), message });
         }
-        Ok(Self { file, reader, mode, capacity, number: 0, fault, warnings, drops, ended: false })
+        Ok(Self {
+            file,
+            reader,
+            mode,
+            capacity,
+            number: 0,
+            fault,
+            warnings,
+            drops,
+            is_kept: false,
+            stopped: false,
+            ended: false,
+        })
+    }
+
+    /// The input, which [`Self::stop`] will not cut short.
+    pub(super) fn to_its_end(self) -> Self {
+        Self { is_kept: true, ..self }
+    }
+
+    /// Reads no more. Packets in the reorder buffer still come out.
+    pub(super) fn stop(&mut self) {
+        self.stopped = !self.is_kept;
     }
 
     pub(super) fn kind(&self) -> &'static str {
@@ -133,9 +158,10 @@ impl OrderedInput {
             return None;
         }
         let packet = match &mut self.mode {
+            Mode::AsItIs | Mode::Index(_) if self.stopped => None,
             Mode::AsItIs => self.reader.next_packet(counters),
             Mode::Buffer(heap) => {
-                while heap.len() <= self.capacity {
+                while !self.stopped && heap.len() <= self.capacity {
                     let Some(packet) = self.reader.next_packet(counters) else {
                         break;
                     };

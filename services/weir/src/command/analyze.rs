@@ -10,6 +10,7 @@ use weir_schemas::{Micros, Severity};
 use super::{baseline, value};
 use crate::arguments::Globals;
 use crate::failure::Failure;
+use crate::interrupt;
 use crate::output;
 use crate::pipeline::{self, Ended, Pipeline, Plan};
 use crate::progress::Progress;
@@ -93,7 +94,7 @@ pub fn run(globals: &Globals, arguments: &Analyze) -> Result<ExitCode, Failure> 
         summarise: arguments.format == Format::Markdown,
         baselines,
     };
-    let mut pipeline = Pipeline::start(&config, plan)?;
+    let mut pipeline = Pipeline::start(&config, plan, &interrupt::watch()?)?;
     let mut progress = Progress::new(!arguments.no_progress);
     let mut episodes = Episodes::new(arguments.severity);
     let mut warnings = Vec::new();
@@ -112,10 +113,14 @@ pub fn run(globals: &Globals, arguments: &Analyze) -> Result<ExitCode, Failure> 
         progress.show(pipeline.packets(), pipeline.event_time());
     }
     let told = warnings.len();
+    let is_interrupted = pipeline.is_interrupted();
     let ended = pipeline.end(warnings);
     progress.finish();
     for warning in &ended.facts.warnings[told..] {
         progress.warn(warning);
+    }
+    if is_interrupted {
+        interrupt::tell(ended.facts.packets);
     }
     print_end(arguments.format, &episodes, &ended)?;
     Ok(ExitCode::from(episodes.exit_status()))

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use serde::{Deserialize, Serialize};
 use weir_engine::baseline::ExportedBaseline;
+use weir_runtime::Shutdown;
 use weir_schemas::Micros;
 
 use super::value;
@@ -113,7 +114,8 @@ fn run_export(globals: &Globals, export: &Export) -> Result<ExitCode, Failure> {
         summarise: false,
         baselines: Vec::new(),
     };
-    let mut pipeline = Pipeline::start(&config, plan)?;
+    // A signal ends it at once: half of what is normal is not worth writing.
+    let mut pipeline = Pipeline::start(&config, plan, &Shutdown::new())?;
     while pipeline.turn()?.is_some() {}
     let ended = pipeline.end(Vec::new());
     for warning in &ended.facts.warnings {

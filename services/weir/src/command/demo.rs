@@ -8,11 +8,13 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use weir_results::{Episodes, TableOptions, render_table, verdict_line};
+use weir_runtime::Shutdown;
 use weir_schemas::{Anomaly, Micros, Severity};
 use weir_sensor::input;
 
 use crate::arguments::Globals;
 use crate::failure::Failure;
+use crate::interrupt;
 use crate::output;
 use crate::pipeline::{self, Pipeline, Plan, input_options};
 use crate::progress::Progress;
@@ -29,6 +31,8 @@ const CAPTURE: &[u8] = include_bytes!("../../../../tests/captures/demo.pcap.zst"
 const CAPTURE_NAME: &str = "the bundled capture";
 /// Event time that passes in one second of a replay: 225 s of traffic take about 12 s.
 const SPEED: f64 = 18.75;
+/// A signal does not end a sleep: it is seen after this.
+const LONGEST_SLEEP: Duration = Duration::from_millis(50);
 /// Packets between two looks at the clock: about a second of the capture.
 const PACKETS_PER_TURN: usize = 100;
 
@@ -76,7 +80,9 @@ pub fn run(globals: &Globals, arguments: &Demo) -> Result<ExitCode, Failure> {
             "cannot write the capture to a temporary file: {error}; set TMPDIR to a folder with space"
         ))
     })?;
-    let input = input::open(&[file.path().to_owned()], &input_options(&config, None)).map_err(Failure::internal)?;
+    let shutdown = interrupt::watch()?;
+    let input =
+        input::open(&[file.path().to_owned()], &input_options(&config, None, &shutdown)).map_err(Failure::internal)?;
     let plan = Plan {
         files: vec![CAPTURE_NAME.into()],
         date: None,
@@ -89,7 +95,7 @@ pub fn run(globals: &Globals, arguments: &Demo) -> Result<ExitCode, Failure> {
         baselines: Vec::new(),
     };
     output::print(&format!("{OPENING}\n"))?;
-    let mut pipeline = Pipeline::over(&config, plan, input)?;
+    let mut pipeline = Pipeline::over(&config, plan, input, &shutdown)?;
     let mut pace = Pace::new(!arguments.fast);
     let mut progress = Progress::new(pace.is_wanted && std::io::stdout().is_terminal());
     let mut episodes = Episodes::new(Severity::Low);
@@ -103,12 +109,19 @@ pub fn run(globals: &Globals, arguments: &Demo) -> Result<ExitCode, Failure> {
             verdicts.push(anomaly);
         }
         progress.show(pipeline.packets(), pipeline.event_time());
-        pace.keep(pipeline.event_time());
+        pace.keep(pipeline.event_time(), &shutdown);
     }
     progress.finish();
+    let is_interrupted = pipeline.is_interrupted();
     let ended = pipeline.end(Vec::new());
-    let score = Truth::bundled().score(&verdicts);
     let table = render_table(&episodes, &ended.facts, &options);
+    if is_interrupted {
+        interrupt::tell(ended.facts.packets);
+        // Half a replay can be no measure of what is found.
+        output::print(&format!("\n{table}\n{CLOSING}"))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let score = Truth::bundled().score(&verdicts);
     output::print(&format!("\n{table}\n{score}\n{CLOSING}"))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -131,17 +144,17 @@ impl Pace {
         Self { is_wanted, began: None }
     }
 
-    /// Waits until `event_time` is due.
-    fn keep(&mut self, event_time: Option<Micros>) {
+    /// Waits until `event_time` is due, or nobody waits any more.
+    fn keep(&mut self, event_time: Option<Micros>, shutdown: &Shutdown) {
         let Some(event_time) = event_time.filter(|_| self.is_wanted) else {
             return;
         };
         let (began, first) = *self.began.get_or_insert_with(|| (Instant::now(), event_time));
         let passed = Duration::from_micros(event_time.saturating_sub(first).max(0) as u64).div_f64(SPEED);
-        if let Some(early) = passed.checked_sub(began.elapsed()) {
+        while let Some(early) = passed.checked_sub(began.elapsed()).filter(|_| !shutdown.is_requested()) {
             // The one place where the passing of time is itself what is wanted.
             #[allow(clippy::disallowed_methods)]
-            std::thread::sleep(early);
+            std::thread::sleep(early.min(LONGEST_SLEEP));
         }
     }
 }

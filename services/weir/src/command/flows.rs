@@ -12,6 +12,7 @@ use std::time::Instant;
 
 use clap::{Args, ValueEnum};
 use weir_bus::Value;
+use weir_runtime::Shutdown;
 use weir_schemas::{Micros, Record};
 use weir_sensor::input;
 use weir_sensor::sensor::FileSensor;
@@ -19,6 +20,7 @@ use weir_sensor::sensor::FileSensor;
 use super::value;
 use crate::arguments::Globals;
 use crate::failure::Failure;
+use crate::interrupt;
 use crate::output;
 use crate::pipeline::{input_options, sensor_config, warning_line};
 use crate::progress::Progress;
@@ -85,6 +87,7 @@ struct Totals {
     flows: u64,
     evicted: u64,
     late: u64,
+    is_interrupted: bool,
 }
 
 /// Reads the files and prints their flow records as they are made.
@@ -92,7 +95,9 @@ pub fn run(globals: &Globals, arguments: &Flows) -> Result<ExitCode, Failure> {
     let config = globals.start()?.config;
     let site = arguments.site.as_ref().unwrap_or(&config.site.name);
     let sensor_id = arguments.sensor_id.as_deref().or(config.sensor.id.as_deref()).unwrap_or("file");
-    let input = input::open(&arguments.files, &input_options(&config, arguments.date)).map_err(Failure::usage)?;
+    let shutdown = interrupt::watch()?;
+    let input =
+        input::open(&arguments.files, &input_options(&config, arguments.date, &shutdown)).map_err(Failure::usage)?;
     let sensor = FileSensor::new(input, sensor_config(&config, site, sensor_id, 1));
     let out = arguments.out.as_deref().filter(|out| *out != Path::new("-"));
     if let Some(out) = out {
@@ -100,19 +105,26 @@ pub fn run(globals: &Globals, arguments: &Flows) -> Result<ExitCode, Failure> {
     }
     let mut sink = Sink::open(arguments.format, out)?;
     let began = Instant::now();
-    let totals = pump(sensor, &mut sink)?;
+    let totals = pump(sensor, &mut sink, &shutdown)?;
     sink.finish(totals, began.elapsed())?;
-    let Totals { packets, records, flows, evicted, late } = totals;
+    let Totals { packets, records, flows, evicted, late, is_interrupted } = totals;
+    if is_interrupted {
+        interrupt::tell(packets);
+    }
     eprintln!("weir: {packets} packets; {records} records of {flows} flows; evicted={evicted} late packets={late}");
     Ok(ExitCode::SUCCESS)
 }
 
-fn pump(mut sensor: FileSensor, sink: &mut Sink) -> Result<Totals, Failure> {
+fn pump(mut sensor: FileSensor, sink: &mut Sink, shutdown: &Shutdown) -> Result<Totals, Failure> {
     let mut totals = Totals::default();
     let mut progress = Progress::new(!sink.is_on_terminal());
     let mut latest = None;
     loop {
+        if shutdown.is_requested() {
+            sensor.stop();
+        }
         let outcome = sensor.step(PACKETS_PER_STEP);
+        totals.is_interrupted = shutdown.is_requested();
         for message in &outcome.messages {
             let Value::Record(record @ Record::Flow(flow)) = &message.value else {
                 continue;

@@ -11,6 +11,7 @@ mod demo;
 mod documents;
 mod fixture;
 mod flows;
+mod interrupt;
 mod report;
 mod run;
 mod usage;
