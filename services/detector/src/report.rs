@@ -21,7 +21,7 @@ pub(crate) type FindingCounts = BTreeMap<(String, Severity), u64>;
 pub(crate) fn count_findings(outbox: &Outbox) -> FindingCounts {
     let mut counts = FindingCounts::new();
     for finding in &outbox.findings {
-        *counts.entry((finding.detector.to_string(), finding.severity)).or_default() += 1;
+        *counts.entry((finding.detector.clone(), finding.severity)).or_default() += 1;
     }
     counts
 }

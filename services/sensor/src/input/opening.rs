@@ -133,7 +133,7 @@ fn spool(
             let reader = reader_of(name, &unpacked.head, Source::File(file), day, options)?;
             let input = ordered(name, reader, &Rereadable::Yes, options)?;
             // The request has cut the copy short: what it holds is what there is to read.
-            Ok(if options.shutdown.is_requested() { input.to_its_end() } else { input })
+            Ok(if options.shutdown.is_requested() { input.kept_whole() } else { input })
         }
         Some(Rest::Failed(error)) => {
             let reader = reader_of(name, &unpacked.head, Source::File(file), day, options)?;
@@ -144,7 +144,7 @@ fn spool(
             let source = Source::Stream(Box::new(stream));
             let reader = reader_of(name, &unpacked.head, source, day, options)?;
             let input = ordered(name, reader, &Rereadable::No { spool: options.spool }, options)?;
-            Ok(if ends == Ends::OnRequest { input.to_its_end() } else { input })
+            Ok(if ends == Ends::OnRequest { input.kept_whole() } else { input })
         }
     }
 }

@@ -135,7 +135,7 @@ impl OrderedInput {
     }
 
     /// The input, which [`Self::stop`] will not cut short.
-    pub(super) fn to_its_end(self) -> Self {
+    pub(super) fn kept_whole(self) -> Self {
         Self { is_kept: true, ..self }
     }
 

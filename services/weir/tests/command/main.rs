@@ -12,6 +12,7 @@ mod documents;
 mod fixture;
 mod flows;
 mod interrupt;
+mod logging;
 mod report;
 mod run;
 mod usage;
