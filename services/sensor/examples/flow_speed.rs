@@ -77,7 +77,7 @@ fn segment(time: Micros, connection: u32, step: u32, length: u32) -> Packet {
         2 => (client, server, ACK, 0),
         _ if step + 2 == length => (client, server, FIN | ACK, 0),
         _ if step + 1 == length => (server, client, FIN | ACK, 0),
-        _ if step % 3 == 0 => (client, server, ACK, 0),
+        _ if step.is_multiple_of(3) => (client, server, ACK, 0),
         _ => (server, client, ACK | PSH, 400),
     };
     tcp(time, from, to, flags, payload)
