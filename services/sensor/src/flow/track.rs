@@ -141,6 +141,10 @@ impl FlowTable {
         };
         entry.attempt = attempt;
         entry.attempt_end = sender as u8;
+        // A flow that keeps the source of an older one names the evidence of its own attempt.
+        if attempt != Attempt::None && entry.fixed && evidence.source == entry.evidence.source {
+            entry.evidence.rank = evidence.rank;
+        }
         let awaits_reset = is_first && entry.bare_ack_only && !entry.fixed;
         if (attempt != Attempt::None || awaits_reset) && !entry.waiting {
             entry.waiting = true;

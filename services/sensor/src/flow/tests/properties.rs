@@ -81,6 +81,10 @@ fn check(config: FlowConfig, packets: &[Packet]) -> Result<Vec<Flow>, TestCaseEr
         prop_assert!(record.export_index == *index || record.export_index == 0);
         *index = record.export_index + 1;
         prop_assert!(!record.is_attempt() || record.export_index == 0 && record.initiator.is_evidence());
+        // What makes it an attempt stands in the record itself, sent by the source.
+        let syns = record.tcp.as_ref().map_or(0, |tcp| tcp.fwd.syn);
+        let shows_attempt = record.fwd.packets > 0 && (record.initiator != weir_schemas::Initiator::Syn || syns > 0);
+        prop_assert!(!record.is_attempt() || shows_attempt, "{record:?}");
     }
     Ok(records)
 }
