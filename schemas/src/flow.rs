@@ -29,7 +29,8 @@ pub enum Initiator {
     SynAck = 2,
     /// The sender of a TCP segment with neither ACK nor RST, or of a bare ACK first answered by a RST.
     Probe = 3,
-    /// A message whose type says so (ARP, ICMP, DNS), or the sender of the first packet seen by a warmed-up sensor.
+    /// A message whose type says so (ARP, ICMP, DNS), or the sender of the first packet seen by a warmed-up sensor; for UDP not
+    /// one that goes from a service port to another port: that is what an answer looks like.
     FirstPacket = 4,
     /// The end opposite the well-known port, else the end with the higher port.
     Port = 5,
@@ -343,7 +344,7 @@ pub struct Flow {
     pub sampling: u32,
     /// Time of this record's first packet; names its pane.
     pub event_time: Micros,
-    /// Time of the flow's first packet; for a record cut from a longer export, of this slice.
+    /// Time of the flow's first packet in its first record, else as `event_time`: never before this record's pane.
     pub first_time: Micros,
     /// Time of this record's last packet.
     pub last_time: Micros,

@@ -1,5 +1,6 @@
 //! One end of a conversation: an address, or a name where the input has no address.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -11,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub type Text = Arc<str>;
 
 /// An address, or a name where the input has no address (tcpdump text without `-n`). A name is never resolved.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Host {
     /// An IPv4 address.
     V4(Ipv4Addr),
@@ -45,6 +46,25 @@ impl Host {
             Self::Name(name) => Some(name),
             _ => None,
         }
+    }
+}
+
+impl Ord for Host {
+    /// IPv4, IPv6, names; addresses as the numbers they are, which orders like their octets and compares in one step.
+    fn cmp(&self, other: &Self) -> Ordering {
+        match (self, other) {
+            (Self::V4(left), Self::V4(right)) => u32::from(*left).cmp(&u32::from(*right)),
+            (Self::V6(left), Self::V6(right)) => u128::from(*left).cmp(&u128::from(*right)),
+            (Self::Name(left), Self::Name(right)) => left.cmp(right),
+            (Self::V4(_), _) | (Self::V6(_), Self::Name(_)) => Ordering::Less,
+            (Self::V6(_) | Self::Name(_), _) => Ordering::Greater,
+        }
+    }
+}
+
+impl PartialOrd for Host {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 
@@ -82,6 +102,22 @@ impl fmt::Display for Host {
             Self::V4(address) => address.fmt(f),
             Self::V6(address) => address.fmt(f),
             Self::Name(name) => f.write_str(name),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_are_in_order_of_kind_then_octets() {
+        let texts = ["1.2.3.4", "9.0.0.0", "10.0.0.1", "200.1.1.1", "::1", "2001:db8::1", "fe80::1", "a", "b.example"];
+        let hosts: Vec<Host> = texts.iter().map(|text| Host::parse(text)).collect();
+        for (left_place, left) in hosts.iter().enumerate() {
+            for (right_place, right) in hosts.iter().enumerate() {
+                assert_eq!(left.cmp(right), left_place.cmp(&right_place), "{left} {right}");
+            }
         }
     }
 }

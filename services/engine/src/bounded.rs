@@ -81,6 +81,9 @@ impl<K: Ord + Hash + Clone, V: Weigh> Bounded<K, V> {
 
     /// Changes the entry of `key`, if there is one, in a way that takes no further bytes.
     pub fn touch(&mut self, key: &K, change: impl FnOnce(&mut V)) {
+        if self.entries.is_empty() {
+            return;
+        }
         let hash = self.seed.hash_of(key);
         if let Some((_, entry)) = self.entries.find_mut(hash, |(known, _)| known == key) {
             change(entry);

@@ -72,6 +72,18 @@ impl Distinct {
         }
     }
 
+    /// Adds a set from a partial; malformed ones count as far as they hold.
+    pub fn merge_wire(&mut self, set: &DistinctSet) {
+        match set {
+            DistinctSet::Exact(hashes) => {
+                for hash in hashes {
+                    self.insert_kept(*hash & u64::from(u32::MAX));
+                }
+            }
+            DistinctSet::Registers(_) => self.merge(&Self::from_wire(set)),
+        }
+    }
+
     /// The count: exact up to [`EXACT_LIMIT`], else an estimate, never below the limit.
     #[must_use]
     pub fn count(&self) -> u64 {

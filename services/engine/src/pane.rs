@@ -166,13 +166,11 @@ impl Pane {
         if !halves.forward {
             return None;
         }
+        let technique = Technique::of(flow);
         if flow.proto == 6 {
-            self.add_responder(flow, seen_by);
+            self.add_responder(flow, technique == Some(Technique::Tcp), seen_by);
         }
-        if !flow.is_attempt() {
-            return None;
-        }
-        let technique = Technique::of(flow)?;
+        let technique = technique?;
         if technique == Technique::Tcp {
             self.add_source(flow, seen_by);
         }
@@ -221,9 +219,8 @@ impl Pane {
         });
     }
 
-    fn add_responder(&mut self, flow: &Flow, seen_by: SeenBy) {
+    fn add_responder(&mut self, flow: &Flow, is_attempt: bool, seen_by: SeenBy) {
         let syn = flow.tcp.as_ref().map_or(0, |tcp| u64::from(tcp.fwd.syn));
-        let is_attempt = flow.is_attempt() && Technique::of(flow) == Some(Technique::Tcp);
         if syn == 0 && !is_attempt {
             return;
         }

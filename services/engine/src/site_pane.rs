@@ -7,7 +7,6 @@ use weir_schemas::{Host, Text};
 
 use crate::bounded::Bounded;
 use crate::config::Shares;
-use crate::distinct::Distinct;
 use crate::hash::HashSeed;
 use crate::site_summary::{
     CARRIED_BYTES, CARRIED_INCOMPLETE_SYN, ReceiverTotals, ResponderTotals, SiteSummary, SiteTotals,
@@ -94,7 +93,7 @@ impl SitePane {
                     totals.half_open += half_open;
                     totals.refused += refused;
                     totals.unanswered += unanswered;
-                    totals.sources.merge(&Distinct::from_wire(sources));
+                    totals.sources.merge_wire(sources);
                     totals.evidence.merge(flows);
                     totals.seen_by.merge(seen_by);
                 });
