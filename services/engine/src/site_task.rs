@@ -21,7 +21,9 @@ use crate::sensors::{AppendClock, MASK_BITS};
 use crate::site_pane::SitePane;
 use crate::site_summary::SiteSummary;
 use crate::summary::{SeenBy, window_of};
-use crate::task::{Checkpoint, Firing, Outbox, TaskCore, TaskIdentity, detectors_of, restore};
+use crate::task::{
+    Checkpoint, CoreHead, Firing, Outbox, TaskCore, TaskIdentity, decode, detectors_of, restore, unreadable,
+};
 
 /// How long a pane waits for a partition's marker, append clock.
 const MARKER_PATIENCE: Micros = 60 * SECOND_US;
@@ -59,17 +61,10 @@ struct OpenPane {
 
 #[derive(Serialize, Deserialize)]
 struct Head {
-    epoch: u64,
-    engine: String,
-    rules_hash: u64,
-    hash_seed: u64,
-    position: i64,
+    core: CoreHead,
     closed_through: Option<Micros>,
     inputs: Inputs,
     replay: Origin,
-    counters: Counters,
-    /// Panes up to this were begun under another engine or profile, and which of the two.
-    changed_through: Option<(Micros, String)>,
 }
 
 struct Replay {
@@ -114,41 +109,23 @@ impl SiteTask {
     ) -> Result<Self, UnreadableState> {
         let restored = restore::<Head>(metadata, entries)?;
         let head = restored.head;
-        if head.hash_seed != config.seed.fingerprint() {
-            return Err(UnreadableState::HashSeed);
-        }
         let mut task = Self::new(identity, config, profile, head.replay.offset);
-        let unreadable = |table: Table, slot| UnreadableState::Body { table: table.name().to_owned(), slot };
         for (slot, body) in restored.image.table(Table::Summary) {
-            let (start, summary): (Micros, SiteSummary) =
-                postcard::from_bytes(body).map_err(|_| unreadable(Table::Summary, slot))?;
+            let (start, summary): (Micros, SiteSummary) = decode(Table::Summary, slot, body)?;
             task.summaries.insert(start, summary);
-        }
-        for (slot, body) in restored.image.table(Table::Episode) {
-            task.core.episodes.load(slot, body).map_err(|_| unreadable(Table::Episode, slot))?;
         }
         for (slot, body) in restored.image.table(Table::Baseline) {
             task.baselines.load(slot, body).map_err(|_| unreadable(Table::Baseline, slot))?;
         }
-        let changed = if head.engine != env!("CARGO_PKG_VERSION") {
-            Some("engine_changed")
-        } else if head.rules_hash != task.core.profile.rules_hash() {
-            Some("rules_changed")
-        } else {
-            None
-        };
-        task.core.changed_through = changed
-            .map(|why| (head.closed_through.unwrap_or_default() + PANE_US, why.to_owned()))
-            .or(head.changed_through);
-        task.core.image = restored.image;
-        task.core.epoch = restored.commit.epoch;
-        task.core.counters = head.counters;
+        let position = head.core.position;
+        let open_until = head.closed_through.unwrap_or_default() + PANE_US;
+        task.core.resume(head.core, restored.image, restored.commit, open_until)?;
         task.closed_through = head.closed_through;
         task.inputs = head.replay.inputs;
         // Panes that closed between the origin and the commit wait for nothing any more.
         task.inputs.waiting.retain(|pane, _| head.closed_through.is_none_or(|closed| *pane > closed));
-        if head.position > head.replay.offset {
-            task.replay = Some(Replay { until: head.position, inputs_then: head.inputs });
+        if position > head.replay.offset {
+            task.replay = Some(Replay { until: position, inputs_then: head.inputs });
         }
         Ok(task)
     }
@@ -482,18 +459,8 @@ impl SiteTask {
         let replay =
             oldest.cloned().unwrap_or_else(|| Origin { offset: self.core.position, inputs: self.inputs.clone() });
         let replay_from = replay.offset;
-        let head = Head {
-            epoch: self.core.epoch,
-            engine: env!("CARGO_PKG_VERSION").to_owned(),
-            rules_hash: self.core.profile.rules_hash(),
-            hash_seed: self.core.config.seed.fingerprint(),
-            position: self.core.position,
-            closed_through: self.closed_through,
-            inputs: self.inputs.clone(),
-            replay,
-            counters: self.core.counters.clone(),
-            changed_through: self.core.changed_through.clone(),
-        };
+        let head =
+            Head { core: self.core.head(), closed_through: self.closed_through, inputs: self.inputs.clone(), replay };
         self.core.checkpoint(&head, replay_from, state_end)
     }
 }

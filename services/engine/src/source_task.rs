@@ -22,7 +22,7 @@ use crate::pane::{Expected, Halves, Pane, PaneRules};
 use crate::profile::Profile;
 use crate::sensors::{Sensors, Sequence, WatermarkChange};
 use crate::summary::{PairKey, SeenBy, SourceSummary, Told, window_of};
-use crate::task::{Checkpoint, Firing, Outbox, TaskCore, TaskIdentity, detectors_of, restore};
+use crate::task::{Checkpoint, CoreHead, Firing, Outbox, TaskCore, TaskIdentity, decode, detectors_of, restore};
 
 /// Panes whose summaries are kept: what a window of 5 min needs.
 const SUMMARY_PANES: i64 = Level::FiveMinutes.panes();
@@ -54,18 +54,11 @@ struct OpenPane {
 
 #[derive(Serialize, Deserialize)]
 struct Head {
-    epoch: u64,
-    engine: String,
-    rules_hash: u64,
-    hash_seed: u64,
-    position: i64,
+    core: CoreHead,
     closed_through: Option<Micros>,
     ended: bool,
     sensors: Sensors,
     replay: Origin,
-    counters: Counters,
-    /// Panes up to this were begun under another engine or profile, and which of the two.
-    changed_through: Option<(Micros, String)>,
 }
 
 /// Replaying: records below `until` only refill panes.
@@ -126,17 +119,7 @@ impl SourceTask {
     ) -> Result<Self, UnreadableState> {
         let restored = restore::<Head>(metadata, entries)?;
         let head = restored.head;
-        if head.hash_seed != config.seed.fingerprint() {
-            return Err(UnreadableState::HashSeed);
-        }
         let mut task = Self::new(identity, config, profile, head.replay.offset);
-        let changed = if head.engine != env!("CARGO_PKG_VERSION") {
-            Some("engine_changed")
-        } else if head.rules_hash != task.core.profile.rules_hash() {
-            Some("rules_changed")
-        } else {
-            None
-        };
         for (slot, body) in restored.image.table(Table::Summary) {
             let (start, summary): (Micros, SourceSummary) = decode(Table::Summary, slot, body)?;
             task.summaries.insert(start, summary);
@@ -145,24 +128,18 @@ impl SourceTask {
             let (start, summary): (Micros, SourceSummary) = decode(Table::FiveMinutes, slot, body)?;
             task.five_minutes.insert(start, summary);
         }
-        for (slot, body) in restored.image.table(Table::Episode) {
-            task.core.episodes.load(slot, body).map_err(|_| unreadable(Table::Episode, slot))?;
-        }
         for (slot, body) in restored.image.table(Table::Opened) {
             let episode: Episode = decode(Table::Opened, slot, body)?;
             task.opened.insert(episode.key.clone(), (slot, episode));
         }
-        task.core.image = restored.image;
-        task.core.epoch = restored.commit.epoch;
-        task.core.counters = head.counters;
+        let position = head.core.position;
+        let open_until = head.sensors.watermark().unwrap_or_default() + PANE_US;
+        task.core.resume(head.core, restored.image, restored.commit, open_until)?;
         task.closed_through = head.closed_through;
         task.ended = head.ended;
         task.sensors = head.replay.sensors;
-        task.core.changed_through = changed
-            .map(|why| (head.sensors.watermark().unwrap_or_default() + PANE_US, why.to_owned()))
-            .or(head.changed_through);
-        if head.position > head.replay.offset {
-            task.replay = Some(Replay { until: head.position, sensors_then: head.sensors });
+        if position > head.replay.offset {
+            task.replay = Some(Replay { until: position, sensors_then: head.sensors });
         }
         Ok(task)
     }
@@ -645,17 +622,11 @@ impl SourceTask {
             oldest.cloned().unwrap_or_else(|| Origin { offset: self.core.position, sensors: self.sensors.clone() });
         let replay_from = replay.offset;
         let head = Head {
-            epoch: self.core.epoch,
-            engine: env!("CARGO_PKG_VERSION").to_owned(),
-            rules_hash: self.core.profile.rules_hash(),
-            hash_seed: self.core.config.seed.fingerprint(),
-            position: self.core.position,
+            core: self.core.head(),
             closed_through: self.closed_through,
             ended: self.ended,
             sensors: self.sensors.clone(),
             replay,
-            counters: self.core.counters.clone(),
-            changed_through: self.core.changed_through.clone(),
         };
         self.core.checkpoint(&head, replay_from, state_end)
     }
@@ -700,12 +671,4 @@ fn merge_of<'a>(parts: impl Iterator<Item = &'a SourceSummary>) -> SourceSummary
         merged.merge_long(part);
     }
     merged
-}
-
-fn decode<'a, T: Deserialize<'a>>(table: Table, slot: u32, body: &'a [u8]) -> Result<T, UnreadableState> {
-    postcard::from_bytes(body).map_err(|_| unreadable(table, slot))
-}
-
-fn unreadable(table: Table, slot: u32) -> UnreadableState {
-    UnreadableState::Body { table: table.name().to_owned(), slot }
 }

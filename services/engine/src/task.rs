@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use weir_schemas::finding::Provenance;
 use weir_schemas::{EpisodeState, Finding, Micros, Partial, ScopeKind, StateEntry};
 
@@ -224,6 +224,46 @@ impl TaskCore {
         self.outbox.findings.push(finding);
     }
 
+    /// The core's part of a head.
+    pub(crate) fn head(&self) -> CoreHead {
+        CoreHead {
+            engine: env!("CARGO_PKG_VERSION").to_owned(),
+            rules_hash: self.profile.rules_hash(),
+            hash_seed: self.config.seed.fingerprint(),
+            position: self.position,
+            counters: self.counters.clone(),
+            changed_through: self.changed_through.clone(),
+        }
+    }
+
+    /// Takes over where the commit left off. Panes up to `open_until` may hold records judged under what has changed since.
+    pub(crate) fn resume(
+        &mut self,
+        head: CoreHead,
+        image: Image,
+        commit: CommitMetadata,
+        open_until: Micros,
+    ) -> Result<(), UnreadableState> {
+        if head.hash_seed != self.config.seed.fingerprint() {
+            return Err(UnreadableState::HashSeed);
+        }
+        let changed = if head.engine != env!("CARGO_PKG_VERSION") {
+            Some("engine_changed")
+        } else if head.rules_hash != self.profile.rules_hash() {
+            Some("rules_changed")
+        } else {
+            None
+        };
+        self.changed_through = changed.map(|why| (open_until, why.to_owned())).or(head.changed_through);
+        for (slot, body) in image.table(Table::Episode) {
+            self.episodes.load(slot, body).map_err(|_| unreadable(Table::Episode, slot))?;
+        }
+        self.image = image;
+        self.epoch = commit.epoch;
+        self.counters = head.counters;
+        Ok(())
+    }
+
     /// Closes a commit around `head`.
     pub(crate) fn checkpoint<H: Serialize>(&mut self, head: &H, replay_from: i64, state_end: i64) -> Checkpoint {
         let mut state = self.image.take_dirty(self.epoch, state_end);
@@ -239,6 +279,17 @@ impl TaskCore {
             outbox: std::mem::take(&mut self.outbox),
         }
     }
+}
+
+/// What the heads of both stages hold.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct CoreHead {
+    engine: String,
+    rules_hash: u64,
+    hash_seed: u64,
+    pub(crate) position: i64,
+    counters: Counters,
+    changed_through: Option<(Micros, String)>,
 }
 
 /// What a restore read from the state topic.
@@ -259,9 +310,17 @@ pub(crate) fn restore<H: DeserializeOwned>(
     let Some(entry) = head.filter(|entry| entry.epoch == commit.epoch) else {
         return Err(UnreadableState::Epoch { committed: commit.epoch, found });
     };
-    let head = postcard::from_bytes(&entry.body)
-        .map_err(|_| UnreadableState::Body { table: entry.table.clone(), slot: entry.slot })?;
+    let head = decode(Table::Head, entry.slot, &entry.body)?;
     Ok(Restored { image, head, commit })
+}
+
+/// A slot's body as what it was written from.
+pub(crate) fn decode<T: DeserializeOwned>(table: Table, slot: u32, body: &[u8]) -> Result<T, UnreadableState> {
+    postcard::from_bytes(body).map_err(|_| unreadable(table, slot))
+}
+
+pub(crate) fn unreadable(table: Table, slot: u32) -> UnreadableState {
+    UnreadableState::Body { table: table.name().to_owned(), slot }
 }
 
 /// The detectors that run in `stage`.
