@@ -1,5 +1,7 @@
 //! What the source stage hands to the site stage at each pane's close: mergeable integers, never verdicts.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::host::{Host, Text};
@@ -85,7 +87,7 @@ pub enum PartialBody {
         /// Greatest count that eviction may have hidden, bytes.
         error: u64,
         /// Sensors that saw it.
-        sensors: Vec<PartialSensor>,
+        sensors: Arc<[PartialSensor]>,
     },
     /// TCP attempts at one service of one responder.
     Responder {
@@ -112,7 +114,7 @@ pub enum PartialBody {
         /// Up to five flows, those with the smallest ids.
         flows: Vec<PartialFlow>,
         /// Sensors that saw it.
-        sensors: Vec<PartialSensor>,
+        sensors: Arc<[PartialSensor]>,
     },
     /// All traffic of a site.
     Site {
@@ -125,7 +127,7 @@ pub enum PartialBody {
         /// Flows that began.
         flows: u64,
         /// Sensors that saw it.
-        sensors: Vec<PartialSensor>,
+        sensors: Arc<[PartialSensor]>,
     },
     /// Cumulative: the source stage has closed this partition through `pane`.
     Marker {

@@ -80,7 +80,7 @@ pub fn finding() -> Result<Finding, serde_json::Error> {
 
 /// One partial of each kind that has more than numbers in it.
 pub fn partials() -> Vec<Partial> {
-    let sensors = vec![PartialSensor { id: "file".into(), vantage: 3, loss: 0 }];
+    let sensors: std::sync::Arc<[PartialSensor]> = [PartialSensor { id: "file".into(), vantage: 3, loss: 0 }].into();
     let bodies = [
         PartialBody::Responder {
             host: Host::parse("10.0.0.10"),

@@ -1,5 +1,7 @@
 //! `weir.PartialV1` and `weir.StateV1`. Field order is that of `avro/partial.avsc` and `avro/state.avsc`.
 
+use std::sync::Arc;
+
 use super::error::DecodeError;
 use super::wire::{Input, Wire, put_long, put_octets, wire_record};
 use crate::host::{Host, Text};
@@ -101,7 +103,7 @@ body_block!(ReceiverBlock, Receiver {
     bytes: u64,
     unsolicited_packets: u64,
     error: u64,
-    sensors: Vec<PartialSensor>,
+    sensors: Arc<[PartialSensor]>,
 });
 body_block!(ResponderBlock, Responder {
     host: Host,
@@ -115,9 +117,9 @@ body_block!(ResponderBlock, Responder {
     error: u64,
     sources: DistinctSet,
     flows: Vec<PartialFlow>,
-    sensors: Vec<PartialSensor>,
+    sensors: Arc<[PartialSensor]>,
 });
-body_block!(SiteBlock, Site { site: Text, packets: u64, bytes: u64, flows: u64, sensors: Vec<PartialSensor> });
+body_block!(SiteBlock, Site { site: Text, packets: u64, bytes: u64, flows: u64, sensors: Arc<[PartialSensor]> });
 body_block!(MarkerBlock, Marker { ended: bool, complete: bool, degraded: Vec<String> });
 
 /// Appends fields one after the other.

@@ -310,15 +310,29 @@ impl<T: Wire> Wire for Option<T> {
     }
 }
 
+/// An Avro array: one block, or none where it is empty.
+fn put_items<T: Wire>(items: &[T], out: &mut Vec<u8>) {
+    if !items.is_empty() {
+        put_long(out, items.len() as i64);
+        for item in items {
+            item.put(out);
+        }
+    }
+    out.push(0);
+}
+
+impl<T: Wire> Wire for std::sync::Arc<[T]> {
+    fn put(&self, out: &mut Vec<u8>) {
+        put_items(self, out);
+    }
+    fn read(input: &mut Input<'_>) -> Result<Self, DecodeError> {
+        Vec::read(input).map(Self::from)
+    }
+}
+
 impl<T: Wire> Wire for Vec<T> {
     fn put(&self, out: &mut Vec<u8>) {
-        if !self.is_empty() {
-            put_long(out, self.len() as i64);
-            for item in self {
-                item.put(out);
-            }
-        }
-        out.push(0);
+        put_items(self, out);
     }
     fn read(input: &mut Input<'_>) -> Result<Self, DecodeError> {
         let mut items = Self::new();

@@ -30,10 +30,10 @@ pub fn any_host() -> impl Strategy<Value = Host> {
     ]
 }
 
-fn any_sensors() -> impl Strategy<Value = Vec<PartialSensor>> {
+fn any_sensors() -> impl Strategy<Value = std::sync::Arc<[PartialSensor]>> {
     let sensor =
         (any_text(), any::<u8>(), any_count()).prop_map(|(id, vantage, loss)| PartialSensor { id, vantage, loss });
-    vec(sensor, 0..3)
+    vec(sensor, 0..3).prop_map(std::sync::Arc::from)
 }
 
 fn any_set() -> impl Strategy<Value = DistinctSet> {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 use weir_schemas::partial::{PartialBody, PartialSensor};
 use weir_schemas::{Flow, Host, Outcome, Text};
@@ -407,18 +408,18 @@ impl Pane {
 /// Names of sensors by evidence bits; neighbours in a pane mostly share them.
 struct SensorNames<'a> {
     sensors: &'a dyn Fn(SeenBy) -> Vec<(Text, u8, u64)>,
-    newest: Option<(SeenBy, Vec<PartialSensor>)>,
+    newest: Option<(SeenBy, Arc<[PartialSensor]>)>,
 }
 
 impl SensorNames<'_> {
-    fn of(&mut self, seen_by: SeenBy) -> Vec<PartialSensor> {
+    fn of(&mut self, seen_by: SeenBy) -> Arc<[PartialSensor]> {
         if let Some((known, names)) = &self.newest
             && *known == seen_by
         {
             return names.clone();
         }
         let wire = |(id, vantage, loss)| PartialSensor { id, vantage, loss };
-        let names: Vec<PartialSensor> = (self.sensors)(seen_by).into_iter().map(wire).collect();
+        let names: Arc<[PartialSensor]> = (self.sensors)(seen_by).into_iter().map(wire).collect();
         self.newest = Some((seen_by, names.clone()));
         names
     }

@@ -34,15 +34,20 @@ pub struct ClosedSitePane {
 }
 
 impl SitePane {
-    /// An empty pane whose first partial stands at `first_offset`.
+    /// An empty pane whose first partial stands at `first_offset`, with room for as many receivers and responders as are expected.
     #[must_use]
-    pub fn new(first_offset: i64, shares: &Shares, seed: HashSeed) -> Self {
+    pub fn new(first_offset: i64, shares: &Shares, seed: HashSeed, expected: (usize, usize)) -> Self {
         Self {
-            receivers: Bounded::new(shares.site_receivers, seed),
-            responders: Bounded::new(shares.site_responders, seed),
+            receivers: Bounded::with_room(shares.site_receivers, seed, expected.0),
+            responders: Bounded::with_room(shares.site_responders, seed, expected.1),
             sites: BTreeMap::new(),
             facts: SiteSummary { first_offset, ..SiteSummary::neutral() },
         }
+    }
+
+    /// Receivers and responders that a pane like this one needs room for.
+    pub fn expected(&self) -> (usize, usize) {
+        (self.receivers.len(), self.responders.len())
     }
 
     /// Notes what makes the pane less than exact.

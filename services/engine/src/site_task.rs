@@ -81,6 +81,8 @@ pub struct SiteTask {
     summaries: BTreeMap<Micros, SiteSummary>,
     baselines: Baselines,
     replay: Option<Replay>,
+    /// Entries the newest closed pane had: room for the next. No count depends on it.
+    expected: (usize, usize),
 }
 
 impl SiteTask {
@@ -96,6 +98,7 @@ impl SiteTask {
             summaries: BTreeMap::new(),
             baselines,
             replay: None,
+            expected: (0, 0),
         }
     }
 
@@ -299,7 +302,7 @@ impl SiteTask {
             return self.count(|counters| counters.late += 1);
         }
         if let Some(origin) = origin {
-            let pane = SitePane::new(offset, &self.core.config.shares, self.core.config.seed);
+            let pane = SitePane::new(offset, &self.core.config.shares, self.core.config.seed, self.expected);
             self.panes.insert(partial.pane, OpenPane { pane, origin });
         }
         self.count(|counters| counters.counted += 1);
@@ -357,6 +360,7 @@ impl SiteTask {
         }
         self.core.counters.panes_closed += 1;
         let seed = self.core.config.seed;
+        self.expected = pane.expected();
         let closed = pane.close(|host| BaselineKey::host_learns_at(host, start, seed));
         let mut newest = closed.summary;
         self.core.counters.evicted += closed.evicted + newest.bound(room / 2);

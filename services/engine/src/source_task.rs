@@ -384,12 +384,12 @@ impl SourceTask {
         };
         let mut named = self.named();
         let windows = self.windows_up_to_five_minutes(start, &newest);
-        let mut firings = self.judge(start, &windows, &mut named);
+        let mut firings = self.judge(start, &newest, &windows, &mut named);
         let told: BTreeSet<Told> = firings.iter().filter_map(|firing| told_by(&firing.judgement)).collect();
         room = room.saturating_sub(self.keep_summary(start, &told));
         room = room.saturating_sub(self.close_five_minutes(start, &told, summary_bytes));
         let windows = self.windows_of_an_hour(start);
-        firings.extend(self.judge(start, &windows, &mut named));
+        firings.extend(self.judge(start, &newest, &windows, &mut named));
         self.adopt_opened(start, &mut room);
         // What opened early in a pane still open is told already.
         firings.retain(|firing| !self.opened.contains_key(&EpisodeKey::of(firing.detector, &firing.judgement)));
@@ -458,13 +458,13 @@ impl SourceTask {
             for (_, summary) in self.summaries.range(older) {
                 merged.merge_known(summary);
             }
-            windows.push(JudgedWindow { level: Level::Minute, newest: newest.clone(), merged });
+            windows.push(JudgedWindow { level: Level::Minute, step: None, merged });
         }
         if ends_step(start, Level::FiveMinutes) {
             let step = merge_of(last(Level::FiveMinutes.step_panes()));
             if step.first_offset != i64::MAX {
                 let merged = merge_of(last(Level::FiveMinutes.panes()));
-                windows.push(JudgedWindow { level: Level::FiveMinutes, newest: step, merged });
+                windows.push(JudgedWindow { level: Level::FiveMinutes, step: Some(step), merged });
             }
         }
         windows
@@ -477,7 +477,7 @@ impl SourceTask {
         };
         let first = start - (Level::Hour.panes() - SUMMARY_PANES) * PANE_US;
         let merged = merge_of(self.five_minutes.range(first..=start).map(|(_, summary)| summary));
-        vec![JudgedWindow { level: Level::Hour, newest: step.clone(), merged }]
+        vec![JudgedWindow { level: Level::Hour, step: Some(step.clone()), merged }]
     }
 
     /// Sources whose activity a scan detector has named already.
@@ -486,18 +486,25 @@ impl SourceTask {
         open.filter(|key| names_a_scan(&key.detector)).filter_map(|key| key.source.clone()).collect()
     }
 
-    fn judge(&mut self, start: Micros, windows: &[JudgedWindow], named: &mut BTreeSet<Host>) -> Vec<Firing> {
+    fn judge(
+        &mut self,
+        start: Micros,
+        pane: &SourceSummary,
+        windows: &[JudgedWindow],
+        named: &mut BTreeSet<Host>,
+    ) -> Vec<Firing> {
         let mut firings = Vec::new();
         if windows.is_empty() {
             return firings;
         }
         let sensors = |seen_by: SeenBy| self.sensors.named(seen_by.forward, seen_by.reverse);
         for detector in detectors_of(Stage::Source) {
-            for JudgedWindow { level, newest, merged } in windows {
+            for JudgedWindow { level, step, merged } in windows {
                 if !detector.entry().windows.contains(level) {
                     continue;
                 }
                 let window = window_of(start, level.panes());
+                let newest = step.as_ref().unwrap_or(pane);
                 let view = SourceView { level: *level, window, newest, merged, named, sensors: &sensors };
                 firings
                     .extend(self.core.judge(detector, |rules, verdicts| detector.judge_source(&view, rules, verdicts)));
@@ -646,7 +653,8 @@ fn exceeds_any_link(counts: &Counts, sampling: u32) -> bool {
 /// A window to be judged.
 struct JudgedWindow {
     level: Level,
-    newest: SourceSummary,
+    /// Its newest step; the newest pane itself where there is none.
+    step: Option<SourceSummary>,
     merged: SourceSummary,
 }
 

@@ -3,6 +3,8 @@
 
 mod support;
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
 use support::{Appended, EPOCH, Schedule, Setup, canonical_all, run_site, straight};
 use weir_engine::{SiteTask, TaskIdentity};
@@ -20,8 +22,8 @@ fn marker(partition: u32, pane: i64, ended: bool) -> Partial {
     partial(partition, pane, PartialBody::Marker { ended, complete: true, degraded: Vec::new() })
 }
 
-fn sensors(name: u8) -> Vec<PartialSensor> {
-    vec![PartialSensor { id: format!("s{name}").as_str().into(), vantage: 1, loss: 0 }]
+fn sensors(name: u8) -> Arc<[PartialSensor]> {
+    [PartialSensor { id: format!("s{name}").as_str().into(), vantage: 1, loss: 0 }].into()
 }
 
 fn flood(partition: u32, pane: i64, syn: u64, sensor: u8) -> Partial {

@@ -15,6 +15,10 @@ use std::process::ExitCode;
 use arguments::Parsed;
 use failure::Failure;
 
+/// Services that take turns hand each other many small records; the system's allocator took an eighth of the engine's time.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let result = match arguments::parse(std::env::args_os()) {
         Ok(Parsed::Run(arguments)) => command::run(*arguments),

@@ -88,9 +88,9 @@ impl Detector for IncompleteHandshakes {
     }
 
     fn judge_source(&self, view: &SourceView<'_>, rules: &Rules, verdicts: &mut Verdicts) {
-        let failed = failed_targets(view);
-        for source in view.newest.sources.keys() {
-            let Some(counts) = view.merged.sources.get(source) else { continue };
+        let mut failed: Option<BTreeMap<Host, (u64, EvidenceSample)>> = None;
+        // A window of a minute holds the sources that its newest pane does.
+        for (source, counts) in view.merged.sources.iter() {
             let incomplete = counts.incomplete();
             if incomplete == 0 {
                 verdicts.quiet();
@@ -110,7 +110,8 @@ impl Detector for IncompleteHandshakes {
             } else {
                 wilson_lower_bound(incomplete, possible)
             };
-            let (targets, evidence) = failed.get(source).cloned().unwrap_or_default();
+            let (targets, evidence) =
+                failed.get_or_insert_with(|| failed_targets(view)).get(source).cloned().unwrap_or_default();
             let named = view.named.contains(source) && !rules.is_on(PLAIN_SHARE);
             if named || share <= rules.get(MEDIUM_SHARE) || targets < rules.count(MIN_TARGETS) {
                 verdicts.quiet();
