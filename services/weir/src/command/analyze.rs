@@ -45,7 +45,7 @@ pub struct Analyze {
     /// What is normal: a file that `weir baseline export` wrote
     #[arg(long, value_name = "FILE")]
     pub baseline: Option<PathBuf>,
-    /// Partitions to spread sources over; the verdicts are the same
+    /// Partitions to spread sources over; the verdicts are the same while nothing is evicted
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub partitions: u32,
     /// Least severity to print, and to exit 1 for: info, low, medium, high or critical
