@@ -6,6 +6,7 @@
 
 pub mod app;
 pub mod codec;
+pub mod commit;
 pub mod finding;
 pub mod flow;
 pub mod host;
@@ -20,6 +21,7 @@ pub mod timing;
 
 pub use app::{App, Dns, Http, Irc, Login, Ssh, Tls};
 pub use codec::{DecodeError, Decoder};
+pub use commit::CommitMetadata;
 pub use finding::{
     Anomaly, Baseline, Contribution, EpisodeState, EvidenceFlow, Finding, Provenance, ScopeKind, Severity, Technique,
 };

@@ -6,8 +6,11 @@
 
 pub mod codec;
 pub mod local;
+pub mod member;
 pub mod partition;
+pub mod shard;
 pub mod topic;
+pub mod transaction;
 pub mod wire;
 
 pub use codec::{Codec, CodecError};
@@ -34,6 +37,9 @@ pub enum Value {
     Bytes(Vec<u8>),
 }
 
+/// Names and values that travel beside a message.
+pub type Headers = Vec<(String, Vec<u8>)>;
+
 /// A message to append.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Message {
@@ -45,6 +51,16 @@ pub struct Message {
     pub key: String,
     /// Value.
     pub value: Value,
+    /// Headers, in order.
+    pub headers: Headers,
+}
+
+impl Message {
+    /// A message without headers.
+    #[must_use]
+    pub fn new(topic: impl Into<String>, partition: u32, key: impl Into<String>, value: Value) -> Self {
+        Self { topic: topic.into(), partition, key: key.into(), value, headers: Headers::new() }
+    }
 }
 
 /// A message as read from a partition.
@@ -54,10 +70,13 @@ pub struct Delivery {
     pub offset: i64,
     /// The log's append time.
     pub append_time: Micros,
-    /// Key text.
+    /// Key text. Kafka's reader leaves it out where the value was decoded: nobody reads it, and it is one more allocation
+    /// for every record.
     pub key: String,
     /// Value.
     pub value: Value,
+    /// Headers, in order.
+    pub headers: Headers,
 }
 
 /// A group's position in one partition, with the metadata that travels with it (at most 256 bytes).

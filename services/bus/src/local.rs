@@ -2,13 +2,11 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use weir_schemas::commit::MAX_METADATA_BYTES;
 use weir_schemas::{Micros, Record};
 
 use crate::codec::Codec;
 use crate::{Batch, Bus, BusError, Delivery, GroupOffset, Value};
-
-/// Greatest commit metadata, bytes: far below Kafka's `offset.metadata.max.bytes`, so that it fits everywhere.
-pub const MAX_METADATA_BYTES: usize = 256;
 
 /// What becomes of a message that was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,7 +116,13 @@ impl LocalBus {
             };
             let partition = &mut self.topics[topic].partitions[message.partition as usize];
             let offset = partition.end();
-            partition.log.push_back(Delivery { offset, append_time, key: message.key, value });
+            partition.log.push_back(Delivery {
+                offset,
+                append_time,
+                key: message.key,
+                value,
+                headers: message.headers,
+            });
         }
         for (GroupOffset { group, partition, offset, metadata, .. }, topic) in
             batch.offsets.into_iter().zip(offset_topics)

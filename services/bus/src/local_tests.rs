@@ -8,7 +8,7 @@ use crate::{CodecError, Message};
 
 fn state(topic: &str, partition: u32, number: u64) -> Message {
     let entry = StateEntry { v: 1, epoch: number, table: "test".into(), slot: 0, body: Vec::new() };
-    Message { topic: topic.into(), partition, key: number.to_string(), value: Value::State(Box::new(entry)) }
+    Message::new(topic, partition, number.to_string(), Value::State(Box::new(entry)))
 }
 
 fn mark(partition: u32, t: Micros, end: bool) -> Message {
@@ -21,7 +21,7 @@ fn mark(partition: u32, t: Micros, end: bool) -> Message {
         end,
         status: MarkStatus { packets: 0, drops: 0, decode_errors: 0, table_fill: 0, spool_bytes: 0 },
     };
-    Message { topic: "t".into(), partition, key: String::new(), value: Value::Record(Record::Mark(Box::new(mark))) }
+    Message::new("t", partition, "", Value::Record(Record::Mark(Box::new(mark))))
 }
 
 fn commit(partition: u32, offset: i64, metadata: &str) -> GroupOffset {

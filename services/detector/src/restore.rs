@@ -2,8 +2,8 @@
 
 use weir_bus::{Bus, Value};
 use weir_engine::TaskIdentity;
-use weir_engine::image::CommitMetadata;
-use weir_schemas::StateEntry;
+use weir_engine::image::UnreadableState;
+use weir_schemas::{CommitMetadata, StateEntry};
 
 use crate::stage::StageTopics;
 use crate::task::Task;
@@ -25,7 +25,7 @@ pub(crate) fn restore_task<T: Task, B: Bus + ?Sized>(
         return Ok(T::begin(identity, engine, profile, position));
     };
     let fault = |source| DetectorError::State { topic: topics.input.clone(), partition, source };
-    let commit = CommitMetadata::parse(&metadata).map_err(fault)?;
+    let commit = CommitMetadata::parse(&metadata).ok_or_else(|| fault(UnreadableState::Metadata(metadata.clone())))?;
     let entries = read_state(bus, &topics.state, partition, commit)?;
     T::resume(identity, engine, profile, &metadata, &entries).map_err(fault)
 }

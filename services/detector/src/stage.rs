@@ -187,7 +187,7 @@ fn commit<T: Task, B: Bus + ?Sized>(
         let key = finding.scope.key.clone();
         let partition = partition_of(&key, findings_count);
         let value = Value::Finding(Box::new(finding));
-        messages.push(Message { topic: topics.findings.clone(), partition, key, value });
+        messages.push(Message::new(topics.findings.clone(), partition, key, value));
     }
     if keep_state {
         messages.extend(state.into_iter().map(|entry| Message {
@@ -195,6 +195,7 @@ fn commit<T: Task, B: Bus + ?Sized>(
             partition: owned.partition,
             key: entry.key(),
             value: Value::State(Box::new(entry)),
+            headers: weir_bus::Headers::new(),
         }));
     }
     let (group, topic, partition) = (topics.group.to_owned(), topics.input.clone(), owned.partition);
@@ -208,7 +209,7 @@ fn commit<T: Task, B: Bus + ?Sized>(
 fn send_partial(partial: Partial, topic: &str, partition_count: u32, messages: &mut Vec<Message>) {
     let mut send = |partition: u32, key: String, partial: Partial| {
         let value = Value::Partial(Box::new(partial));
-        messages.push(Message { topic: topic.to_owned(), partition, key, value });
+        messages.push(Message::new(topic, partition, key, value));
     };
     if matches!(partial.body, PartialBody::Marker { .. }) {
         for partition in 0..partition_count {
@@ -223,5 +224,5 @@ fn send_partial(partial: Partial, topic: &str, partition_count: u32, messages: &
 /// The record as it was, with where it stood and why it was set aside, for `weir.dead.v1`.
 fn dead_letter(topics: &StageTopics, partition: u32, delivery: Delivery, reason: &'static str) -> Message {
     let key = format!("{}/{partition}/{}: {reason}", topics.input, delivery.offset);
-    Message { topic: topics.dead.clone(), partition: 0, key, value: delivery.value }
+    Message::new(topics.dead.clone(), 0, key, delivery.value)
 }

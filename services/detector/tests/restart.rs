@@ -17,7 +17,7 @@ use weir_schemas::{Outcome, Record, SECOND_US};
 fn messages_of(case: &Case, partitions: u32) -> Vec<Message> {
     let mut messages = Vec::new();
     let mut send = |partition: u32, key: String, value: Value| {
-        messages.push(Message { topic: Topics::default().flows(), partition, key, value });
+        messages.push(Message::new(Topics::default().flows(), partition, key, value));
     };
     for (_, record) in hostile::log_of(case) {
         match record {

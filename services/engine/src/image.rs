@@ -204,35 +204,3 @@ pub enum UnreadableState {
     #[error("commit metadata {0:?} is not Weir's: somebody reset the group's offsets")]
     Metadata(String),
 }
-
-/// What travels in the commit's metadata: `v1;epoch;replay_from;state_from`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CommitMetadata {
-    /// Number of the commit.
-    pub epoch: u64,
-    /// Where refilling the open panes begins.
-    pub replay_from: i64,
-    /// Where reading the state topic begins.
-    pub state_from: i64,
-}
-
-impl CommitMetadata {
-    /// The text in the commit.
-    #[must_use]
-    pub fn to_text(self) -> String {
-        format!("v1;{};{};{}", self.epoch, self.replay_from, self.state_from)
-    }
-
-    /// Reads it back.
-    pub fn parse(text: &str) -> Result<Self, UnreadableState> {
-        let foreign = || UnreadableState::Metadata(text.to_owned());
-        let mut parts = text.split(';');
-        if parts.next() != Some("v1") {
-            return Err(foreign());
-        }
-        let mut number = || parts.next().and_then(|part| part.parse::<i64>().ok()).ok_or_else(foreign);
-        let (epoch, replay_from, state_from) = (number()?, number()?, number()?);
-        let epoch = u64::try_from(epoch).map_err(|_| foreign())?;
-        Ok(Self { epoch, replay_from, state_from })
-    }
-}

@@ -465,7 +465,7 @@ impl SiteTask {
         let replay_from = replay.offset;
         let head =
             Head { core: self.core.head(), closed_through: self.closed_through, inputs: self.inputs.clone(), replay };
-        self.core.checkpoint(&head, replay_from, state_end)
+        self.core.checkpoint(&head, replay_from, state_end, self.closed_through)
     }
 }
 

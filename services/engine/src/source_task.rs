@@ -635,7 +635,7 @@ impl SourceTask {
             sensors: self.sensors.clone(),
             replay,
         };
-        self.core.checkpoint(&head, replay_from, state_end)
+        self.core.checkpoint(&head, replay_from, state_end, self.sensors.watermark())
     }
 
     /// Whether the task still refills panes from before its commit. A checkpoint must wait until it does not.

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use weir_schemas::finding::Provenance;
-use weir_schemas::{EpisodeState, Finding, Micros, Partial, ScopeKind, StateEntry};
+use weir_schemas::{CommitMetadata, EpisodeState, Finding, Micros, Partial, ScopeKind, StateEntry};
 
 use crate::config::EngineConfig;
 use crate::counters::Counters;
 use crate::detectors::{CATALOGUE, Detector, Entry};
 use crate::episode::{EPISODES_PER_SOURCE, Episode, EpisodeKey, Episodes, Fired, finding};
-use crate::image::{CommitMetadata, Image, STATE_VERSION, Table, UnreadableState};
+use crate::image::{Image, STATE_VERSION, Table, UnreadableState};
 use crate::judgement::{Judgement, Verdicts};
 use crate::profile::Profile;
 
@@ -264,14 +264,21 @@ impl TaskCore {
         Ok(())
     }
 
-    /// Closes a commit around `head`.
-    pub(crate) fn checkpoint<H: Serialize>(&mut self, head: &H, replay_from: i64, state_end: i64) -> Checkpoint {
+    /// Closes a commit around `head`. `watermark` is how far the task has come in event time.
+    pub(crate) fn checkpoint<H: Serialize>(
+        &mut self,
+        head: &H,
+        replay_from: i64,
+        state_end: i64,
+        watermark: Option<Micros>,
+    ) -> Checkpoint {
         let mut state = self.image.take_dirty(self.epoch, state_end);
         // The head is made of plain values: encoding it into memory has no way to fail.
         let body = postcard::to_stdvec(head).unwrap_or_default();
         let table = Table::Head.name().to_owned();
         state.push(StateEntry { v: STATE_VERSION, epoch: self.epoch, table, slot: 0, body });
-        let metadata = CommitMetadata { epoch: self.epoch, replay_from, state_from: self.image.state_from() };
+        let metadata =
+            CommitMetadata { epoch: self.epoch, replay_from, state_from: self.image.state_from(), watermark };
         Checkpoint {
             offset: self.position,
             metadata: metadata.to_text(),
@@ -304,7 +311,7 @@ pub(crate) fn restore<H: DeserializeOwned>(
     metadata: &str,
     entries: &[StateEntry],
 ) -> Result<Restored<H>, UnreadableState> {
-    let commit = CommitMetadata::parse(metadata)?;
+    let commit = CommitMetadata::parse(metadata).ok_or_else(|| UnreadableState::Metadata(metadata.to_owned()))?;
     let (image, head) = Image::load(entries, commit.state_from)?;
     let found = head.as_ref().map(|entry| entry.epoch);
     let Some(entry) = head.filter(|entry| entry.epoch == commit.epoch) else {

@@ -182,6 +182,7 @@ impl ResultsService {
                             partition: partition_of(&anomaly.id, anomaly_partitions),
                             key: anomaly.id.clone(),
                             value: Value::Anomaly(Box::new(anomaly.clone())),
+                            headers: weir_bus::Headers::new(),
                         });
                         step.published.push(anomaly);
                     }
@@ -216,7 +217,7 @@ fn worded(mut finding: Finding, revision: u32, now: Micros) -> Anomaly {
 }
 
 fn dead_message(topic: &str, partitions: u32, key: String, value: Value) -> Message {
-    Message { topic: topic.to_owned(), partition: partition_of(&key, partitions), key, value }
+    Message::new(topic, partition_of(&key, partitions), key, value)
 }
 
 fn append_state(batch: &mut Batch, config: &ResultsConfig, task: &mut Task) {
@@ -227,6 +228,7 @@ fn append_state(batch: &mut Batch, config: &ResultsConfig, task: &mut Task) {
             partition: task.partition,
             key: entry.key(),
             value: Value::State(Box::new(entry)),
+            headers: weir_bus::Headers::new(),
         });
     }
     batch.offsets.push(GroupOffset {

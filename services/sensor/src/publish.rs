@@ -80,6 +80,6 @@ impl Publisher {
     }
 
     fn message(&self, partition: u32, key: String, record: Record) -> Message {
-        Message { topic: self.config.topic.clone(), partition, key, value: Value::Record(record) }
+        Message::new(self.config.topic.clone(), partition, key, Value::Record(record))
     }
 }

@@ -84,7 +84,7 @@ pub fn published(mut flows: Vec<Flow>, partitions: u32) -> Vec<Message> {
             let (sensor, site, status) = ("s1".into(), "lab".into(), MarkStatus::default());
             let mark = Mark { sensor, site, boot: 1, seq: *seq, t, end, status };
             let value = Value::Record(Record::Mark(Box::new(mark)));
-            messages.push(Message { topic: topic.clone(), partition, key: "s1".to_owned(), value });
+            messages.push(Message::new(topic.clone(), partition, "s1", value));
         }
     };
     let mut next_mark = flows[0].event_time;
@@ -99,7 +99,7 @@ pub fn published(mut flows: Vec<Flow>, partitions: u32) -> Vec<Message> {
         flow.seq = seqs[partition as usize];
         let key = key_of(&flow.src.host, 64);
         let value = Value::Record(Record::Flow(Box::new(flow)));
-        messages.push(Message { topic: topic.clone(), partition, key, value });
+        messages.push(Message::new(topic.clone(), partition, key, value));
     }
     mark_all(last + 1, true, &mut seqs, &mut messages);
     messages

@@ -6,7 +6,6 @@ pub mod hostile;
 use std::sync::Arc;
 
 use weir_engine::config::Shares;
-use weir_engine::image::CommitMetadata;
 use weir_engine::{Checkpoint, Counters, EngineConfig, Profile, SiteTask, SourceTask, TaskIdentity};
 use weir_schemas::{
     Counts, End, EndReason, Finding, Flow, Host, Initiator, Mark, MarkStatus, Micros, Outcome, Partial, Record,
@@ -190,7 +189,7 @@ impl Durable {
 }
 
 fn state_from(metadata: &str) -> i64 {
-    CommitMetadata::parse(metadata).unwrap().state_from
+    weir_schemas::CommitMetadata::parse(metadata).unwrap().state_from
 }
 
 /// When to commit and when to crash, record by record.

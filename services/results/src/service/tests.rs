@@ -88,6 +88,7 @@ fn message(partition: u32, finding: &Finding) -> Message {
         partition,
         key: finding.scope.key.clone(),
         value: Value::Finding(Box::new(finding.clone())),
+        headers: weir_bus::Headers::new(),
     }
 }
 
@@ -218,6 +219,7 @@ fn state_of_another_version_is_refused_by_name() {
         partition: 0,
         key: foreign.key(),
         value: Value::State(Box::new(foreign)),
+        headers: weir_bus::Headers::new(),
     };
     bus.append(Batch { messages: vec![message], offsets: Vec::new() }).unwrap();
     let error = ResultsService::restore(config(), &mut bus).unwrap_err().to_string();
