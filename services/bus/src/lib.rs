@@ -5,6 +5,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod codec;
+pub mod dead;
 pub mod local;
 pub mod member;
 pub mod partition;
