@@ -23,6 +23,11 @@ pub enum Event {
         /// The record.
         delivery: Delivery,
     },
+    /// A started partition has no more for now. Told each time that its end is met.
+    End {
+        /// Partition of the input.
+        partition: u32,
+    },
     /// The offset that a partition stands at is not in its log: retention overtook it. Nothing more comes of the partition
     /// until it is started anew.
     OutOfRange {

@@ -1,0 +1,105 @@
+//! What a shard holds for one partition.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use weir_schemas::Micros;
+
+use crate::Delivery;
+use crate::shard::task::{Due, Sealed, Task};
+
+pub(super) enum Slot<T> {
+    Restoring(Restoring),
+    Running(Box<Running<T>>),
+}
+
+/// A partition whose task is still to be made.
+pub(super) struct Restoring {
+    /// When the group gave the partition.
+    pub(super) since: Duration,
+    /// The newest epoch that was told of while waiting; 0 for none.
+    pub(super) told: Option<u64>,
+    /// No attempt before this.
+    pub(super) not_before: Duration,
+}
+
+/// A partition whose task takes records.
+pub(super) struct Running<T> {
+    pub(super) task: T,
+    /// Delivered, and not yet taken.
+    pub(super) pending: VecDeque<Delivery>,
+    /// The log's end was met, and nothing came since.
+    pub(super) is_at_end: bool,
+    pub(super) is_paused: bool,
+    /// The commit under way; nothing is taken before it has taken place.
+    pub(super) sealed: Option<Sealed>,
+    /// Records taken since the last commit.
+    pub(super) uncommitted: usize,
+    /// A commit is owed though nothing was taken: what was decided at the restore must last.
+    pub(super) owes_commit: bool,
+    pub(super) committed_at: Duration,
+    /// An offset of the state partition that the next commit's entries cannot stand before, and when it was looked up.
+    pub(super) state_end: i64,
+    pub(super) state_end_at: Duration,
+    /// When the group gave the partition.
+    pub(super) since: Duration,
+    /// Records read again; none any more once that is over.
+    pub(super) replayed: Option<u64>,
+    /// Append time of the last record taken.
+    pub(super) appended: Option<Micros>,
+}
+
+impl<T: Task> Running<T> {
+    pub(super) fn new(task: T, since: Duration, now: Duration, state_end: i64, owes_commit: bool) -> Self {
+        Self {
+            task,
+            pending: VecDeque::new(),
+            is_at_end: false,
+            is_paused: false,
+            sealed: None,
+            uncommitted: 0,
+            owes_commit,
+            committed_at: now,
+            state_end,
+            state_end_at: now,
+            since,
+            replayed: Some(0),
+            appended: None,
+        }
+    }
+
+    /// Takes the next record.
+    pub(super) fn take(&mut self, delivery: Delivery) {
+        self.uncommitted += 1;
+        self.is_at_end = false;
+        self.appended = Some(delivery.append_time);
+        self.task.take(delivery);
+        if self.task.is_replaying()
+            && let Some(replayed) = &mut self.replayed
+        {
+            *replayed += 1;
+        }
+    }
+
+    /// Whether it still counts among those that others wait for: it has records, or has not met its end.
+    pub(super) fn has_more(&self) -> bool {
+        !self.pending.is_empty() || !self.is_at_end
+    }
+
+    /// Whether it has read again all that there is to read again.
+    pub(super) fn is_caught_up(&self) -> bool {
+        !self.task.is_replaying() || (self.is_at_end && self.pending.is_empty())
+    }
+
+    /// Whether a commit is due.
+    pub(super) fn is_due(&self, now: Duration, records: usize, interval: Duration) -> bool {
+        if self.sealed.is_some() {
+            return true;
+        }
+        if self.task.is_replaying() {
+            return false;
+        }
+        let is_stale = self.uncommitted > 0 && now >= self.committed_at + interval;
+        self.task.due() > Due::Nothing || self.uncommitted >= records || self.owes_commit || is_stale
+    }
+}
