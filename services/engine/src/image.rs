@@ -200,7 +200,22 @@ pub enum UnreadableState {
     /// The deployment's hash seed is another one.
     #[error("the state was written with another hash seed; give every member the same engine.hash_seed_file")]
     HashSeed,
+    /// No head among all entries.
+    #[error("the state topic holds no head; reset the group's offsets to rebuild the state")]
+    Headless,
     /// The commit's metadata is not ours.
     #[error("commit metadata {0:?} is not Weir's: somebody reset the group's offsets")]
     Metadata(String),
+}
+
+impl UnreadableState {
+    /// Whether somebody must act, and until then every start ends alike. Otherwise the state is damaged, and counts as lost.
+    #[must_use]
+    pub fn needs_action(&self) -> bool {
+        match self {
+            Self::HashSeed => true,
+            Self::Version(version) => *version > STATE_VERSION,
+            Self::Table(_) | Self::Body { .. } | Self::Epoch { .. } | Self::Headless | Self::Metadata(_) => false,
+        }
+    }
 }

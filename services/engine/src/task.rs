@@ -16,6 +16,12 @@ use crate::image::{Image, STATE_VERSION, Table, UnreadableState};
 use crate::judgement::{Judgement, Verdicts};
 use crate::profile::Profile;
 
+/// In a finding's `degraded`: retention took records of its panes before they could be read again.
+pub const RETENTION: &str = "retention";
+
+/// In a finding's `degraded`: made while a reset passed panes that had been judged before.
+pub const REPLAYED: &str = "replayed";
+
 /// Where a task's records come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaskIdentity {
@@ -59,7 +65,8 @@ pub struct Checkpoint {
     pub outbox: Outbox,
 }
 
-pub(crate) struct TaskCore {
+/// What is the same in the tasks of both stages.
+pub struct TaskCore {
     pub(crate) identity: TaskIdentity,
     pub(crate) config: EngineConfig,
     pub(crate) profile: Arc<Profile>,
@@ -308,10 +315,9 @@ pub(crate) struct Restored<H> {
 
 /// Reads image and head back, and holds them against the commit.
 pub(crate) fn restore<H: DeserializeOwned>(
-    metadata: &str,
+    commit: CommitMetadata,
     entries: &[StateEntry],
 ) -> Result<Restored<H>, UnreadableState> {
-    let commit = CommitMetadata::parse(metadata).ok_or_else(|| UnreadableState::Metadata(metadata.to_owned()))?;
     let (image, head) = Image::load(entries, commit.state_from)?;
     let found = head.as_ref().map(|entry| entry.epoch);
     let Some(entry) = head.filter(|entry| entry.epoch == commit.epoch) else {
@@ -319,6 +325,11 @@ pub(crate) fn restore<H: DeserializeOwned>(
     };
     let head = decode(Table::Head, entry.slot, &entry.body)?;
     Ok(Restored { image, head, commit })
+}
+
+/// The newest head among entries in log order.
+pub(crate) fn newest_head(entries: &[StateEntry]) -> Option<&StateEntry> {
+    entries.iter().rev().find(|entry| entry.table == Table::Head.name())
 }
 
 /// A slot's body as what it was written from.

@@ -217,9 +217,10 @@ macro_rules! drive {
                 let (config, profile) = (setup.config.clone(), setup.profile.clone());
                 let mut task = match &durable.committed {
                     None => <$task>::new(identity($topic), config, profile, 0),
-                    Some((_, metadata)) => {
+                    Some((offset, metadata)) => {
                         let entries = durable.entries(metadata);
-                        <$task>::restore(identity($topic), config, profile, metadata, &entries).unwrap()
+                        let commit = weir_schemas::CommitMetadata::parse(metadata).unwrap();
+                        <$task>::restore(identity($topic), config, profile, &commit, *offset, &entries, 0).unwrap()
                     }
                 };
                 let mut since_commit = 0;

@@ -3,13 +3,15 @@
 //! A pane closes when every input partition has said that it closed it. Of a (partition, pane) the first complete set counts,
 //! later ones are late. A pane that waits over 60 s of append clock for a marker closes without it and says so.
 
+mod stage;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use weir_schemas::partial::{PartialBody, PartialSensor};
-use weir_schemas::{Micros, PANE_US, Partial, SECOND_US, StateEntry, Text};
+use weir_schemas::{CommitMetadata, Micros, PANE_US, Partial, SECOND_US, StateEntry, Text};
 
 use crate::baseline::{ALERTED_WEIGHT, BaselineKey, BaselineView, Baselines, Change, ExportedBaseline};
 use crate::config::{EngineConfig, SITE_PANE_SLOTS};
@@ -107,10 +109,12 @@ impl SiteTask {
         identity: TaskIdentity,
         config: EngineConfig,
         profile: Arc<Profile>,
-        metadata: &str,
+        commit: &CommitMetadata,
+        _offset: i64,
         entries: &[StateEntry],
+        _log_start: i64,
     ) -> Result<Self, UnreadableState> {
-        let restored = restore::<Head>(metadata, entries)?;
+        let restored = restore::<Head>(*commit, entries)?;
         let head = restored.head;
         let mut task = Self::new(identity, config, profile, head.replay.offset);
         for (slot, body) in restored.image.table(Table::Summary) {

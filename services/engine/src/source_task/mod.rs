@@ -3,13 +3,15 @@
 //! Open panes are rebuilt from the log, closed panes live on as summaries, everything else changes at pane close only. That is
 //! what makes a replay from any checkpoint exact (DESIGN §5).
 
+mod stage;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use weir_schemas::partial::PartialBody;
 use weir_schemas::{
-    Counts, EpisodeState, Flow, Host, Micros, PANE_US, Partial, Record, SECOND_US, StateEntry, pane_start,
+    CommitMetadata, Counts, EpisodeState, Flow, Host, Micros, PANE_US, Partial, Record, SECOND_US, StateEntry, pane_start,
 };
 
 use crate::config::{EngineConfig, PANE_SLOTS};
@@ -114,10 +116,12 @@ impl SourceTask {
         identity: TaskIdentity,
         config: EngineConfig,
         profile: Arc<Profile>,
-        metadata: &str,
+        commit: &CommitMetadata,
+        _offset: i64,
         entries: &[StateEntry],
+        _log_start: i64,
     ) -> Result<Self, UnreadableState> {
-        let restored = restore::<Head>(metadata, entries)?;
+        let restored = restore::<Head>(*commit, entries)?;
         let head = restored.head;
         let mut task = Self::new(identity, config, profile, head.replay.offset);
         for (slot, body) in restored.image.table(Table::Summary) {
