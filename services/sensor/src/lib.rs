@@ -5,7 +5,9 @@
 pub mod decode;
 pub mod flow;
 pub mod input;
+pub mod pace;
 pub mod packet;
 pub mod publish;
+pub mod rebase;
 mod report;
 pub mod sensor;

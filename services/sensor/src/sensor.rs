@@ -100,20 +100,46 @@ impl FileSensor {
         self.input.stop();
     }
 
+    /// Reads no more, and leaves out what waits for its time: the end of a replay whose packets are not due yet.
+    pub fn end_now(&mut self) {
+        self.input.stop();
+        self.pending = None;
+        self.exhausted = true;
+    }
+
     /// Reads up to `max_packets` packets. How many makes no difference to what is sent in all.
     pub fn step(&mut self, max_packets: usize) -> StepOutcome {
+        self.step_until(Micros::MAX, max_packets)
+    }
+
+    /// Likewise, with packets up to the event time `limit` only. Where none is left up to there, a mark that is due
+    /// promises as much: which marks there are depends on the limits, which records there are does not.
+    pub fn step_until(&mut self, limit: Micros, max_packets: usize) -> StepOutcome {
         let mut messages = Vec::new();
         for _ in 0..max_packets {
             if self.ended || messages.len() >= RECORDS_PER_STEP {
                 break;
             }
             match self.next_packet() {
+                Some(packet) if packet.time > limit => {
+                    self.pending = Some(packet);
+                    self.promise(limit, &mut messages);
+                    break;
+                }
                 Some(packet) => self.take(packet, &mut messages),
                 None => self.end(&mut messages),
             }
         }
         self.report();
         StepOutcome { messages, ended: self.ended }
+    }
+
+    /// The event time at which there is something to do: a packet or a mark. `None` when only the end is left.
+    pub fn next_due(&mut self) -> Option<Micros> {
+        let packet = self.next_packet()?;
+        let time = packet.time;
+        self.pending = Some(packet);
+        Some(self.next_mark.map_or(time, |due| due.min(time)))
     }
 
     fn report(&mut self) {
@@ -180,18 +206,38 @@ impl FileSensor {
             self.pending = Some(packet);
             return;
         }
-        if self.next_mark.is_some_and(|due| packet.time >= due) {
-            let unsent = self.table.least_unsent().unwrap_or(packet.time).min(packet.time);
-            let status = self.status();
-            self.publisher.mark(unsent, false, status, messages);
-        }
-        if self.next_mark.is_none_or(|due| packet.time >= due) {
-            let passed = packet.time.div_euclid(self.mark_interval);
-            self.next_mark = Some((passed + 1).saturating_mul(self.mark_interval));
+        match self.next_mark {
+            None => self.next_mark = Some(self.mark_after(packet.time)),
+            Some(due) if packet.time >= due => self.mark(packet.time, messages),
+            Some(_) => {}
         }
         self.latest = Some(self.latest.map_or(packet.time, |latest| latest.max(packet.time)));
         self.table.packet(&packet, &mut self.records);
         self.send(messages);
+    }
+
+    /// Sends what was due before `limit`, then the promise of it, if a mark is due by then.
+    fn promise(&mut self, limit: Micros, messages: &mut Vec<Message>) {
+        if self.next_mark.is_none_or(|due| limit < due) {
+            return;
+        }
+        let arrived = self.table.advance_part(limit, RECORDS_PER_STEP, &mut self.records);
+        self.send(messages);
+        if arrived {
+            self.mark(limit, messages);
+        }
+    }
+
+    /// Promises all before `time`, up to which everything has been read, but what the table still holds.
+    fn mark(&mut self, time: Micros, messages: &mut Vec<Message>) {
+        let unsent = self.table.least_unsent().unwrap_or(time).min(time);
+        let status = self.status();
+        self.publisher.mark(unsent, false, status, messages);
+        self.next_mark = Some(self.mark_after(time));
+    }
+
+    fn mark_after(&self, time: Micros) -> Micros {
+        (time.div_euclid(self.mark_interval) + 1).saturating_mul(self.mark_interval)
     }
 
     fn end(&mut self, messages: &mut Vec<Message>) {
@@ -328,6 +374,60 @@ mod tests {
         for step in [1, 7, 10_000] {
             assert_eq!(whole, drain(sensor(30_000, 10, 3), step));
         }
+    }
+
+    #[test]
+    fn a_held_back_sensor_sends_the_same_records() {
+        let begin = 1_700_000_000 * SECOND_US;
+        let records = |messages: Vec<Message>| {
+            let record = |message: Message| match message.value {
+                Value::Record(Record::Flow(flow)) => Some((message.partition, Flow { seq: 0, ..*flow })),
+                _ => None,
+            };
+            messages.into_iter().filter_map(record).collect::<Vec<_>>()
+        };
+        // Datagrams 4 s apart: most limits fall between two of them.
+        let whole = records(drain(sensor(50, 4 * SECOND_US, 2), 100));
+        for stride in [SECOND_US / 3, 7 * SECOND_US / 5, 30 * SECOND_US] {
+            let mut sensor = sensor(50, 4 * SECOND_US, 2);
+            let (mut messages, mut limit, mut promised) = (Vec::new(), begin, Micros::MIN);
+            assert_eq!(sensor.next_due(), Some(begin));
+            loop {
+                let outcome = sensor.step_until(limit, 100);
+                for message in &outcome.messages {
+                    match &message.value {
+                        Value::Record(Record::Flow(flow)) => assert!((promised..=limit).contains(&flow.event_time)),
+                        Value::Record(Record::Mark(mark)) => promised = promised.max(mark.t),
+                        other => unreachable!("{other:?}"),
+                    }
+                }
+                messages.extend(outcome.messages);
+                if outcome.ended {
+                    break;
+                }
+                // A promise lags by an attempt's wait for its answer and a mark's interval at most, packets or not.
+                assert!(limit < begin + 20 * SECOND_US || promised > limit - 20 * SECOND_US, "{promised} at {limit}");
+                assert!(sensor.next_due().is_none_or(|due| due > limit));
+                limit += stride;
+            }
+            assert_eq!(records(messages), whole);
+            assert_eq!(sensor.late_packets(), 0);
+        }
+    }
+
+    #[test]
+    fn a_sensor_ended_now_leaves_out_what_was_not_due() {
+        let begin = 1_700_000_000 * SECOND_US;
+        let mut sensor = sensor(50, SECOND_US, 1);
+        let mut messages = sensor.step_until(begin + 10 * SECOND_US, 100).messages;
+        sensor.end_now();
+        let last = sensor.step(100);
+        assert!(last.ended);
+        messages.extend(last.messages);
+        let flows = messages.iter().filter(|message| matches!(message.value, Value::Record(Record::Flow(_))));
+        assert_eq!(flows.count(), 11);
+        let Value::Record(Record::Mark(end)) = &messages.last().unwrap().value else { panic!("no mark at the end") };
+        assert_eq!((end.end, end.t), (true, begin + 10 * SECOND_US + 1));
     }
 
     #[test]
