@@ -1,11 +1,13 @@
 //! Topics, partitions, offsets and atomic appends. Services meet here and nowhere else.
 //!
-//! Two implementations: [`local`] in this process, and Kafka (to come).
+//! Two implementations: [`local`] in this process, and `kafka`, which is compiled for those who connect to a broker only.
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod codec;
 pub mod dead;
+#[cfg(feature = "kafka")]
+pub mod kafka;
 pub mod local;
 pub mod member;
 pub mod partition;
