@@ -89,7 +89,7 @@ impl Reporter {
 
     /// Tells how far a partition's watermark is behind the newest append, µs.
     pub(crate) fn watermark_delay(&self, partition: u32, delay: Micros) {
-        self.detector.watermark_delay(partition.to_string(), delay as f64 / SECOND_US as f64);
+        self.detector.watermark_delay(self.stage, partition.to_string(), delay as f64 / SECOND_US as f64);
     }
 
     /// Tells what holds now.

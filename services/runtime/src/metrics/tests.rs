@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use opentelemetry::metrics::MeterProvider as _;
 use opentelemetry_sdk::error::OTelSdkResult;
-use opentelemetry_sdk::metrics::data::{AggregatedMetrics, GaugeDataPoint, MetricData, ResourceMetrics, ScopeMetrics};
+use opentelemetry_sdk::metrics::data::{
+    AggregatedMetrics, GaugeDataPoint, MetricData, ResourceMetrics, ScopeMetrics, SumDataPoint,
+};
 use opentelemetry_sdk::metrics::reader::MetricReader;
 use opentelemetry_sdk::metrics::{InstrumentKind, ManualReader, Pipeline, SdkMeterProvider, Temporality};
 
@@ -52,6 +54,7 @@ fn read_back(record: impl FnOnce(&Meter)) -> BTreeMap<String, (String, f64)> {
                 AggregatedMetrics::U64(MetricData::Sum(sum)) => {
                     sum.data_points().map(|point| point.value() as f64).sum()
                 }
+                AggregatedMetrics::F64(MetricData::Sum(sum)) => sum.data_points().map(SumDataPoint::value).sum(),
                 AggregatedMetrics::F64(MetricData::Gauge(gauge)) => {
                     gauge.data_points().map(GaugeDataPoint::value).sum()
                 }
@@ -116,4 +119,80 @@ fn labels_tell_points_apart() {
     points.sort();
     let labels = |severity: &str| vec!["detector=port_scan".to_owned(), format!("severity={severity}")];
     assert_eq!(points, [(labels("high"), 1), (labels("low"), 2)]);
+}
+
+/// `{labels} value` of every point of one gauge, sorted.
+fn gauge_points(reader: &SharedReader, name: &str) -> Vec<String> {
+    let mut collected = ResourceMetrics::default();
+    reader.collect(&mut collected).unwrap();
+    let metric = collected.scope_metrics().flat_map(ScopeMetrics::metrics).find(|metric| metric.name() == name);
+    let show = |mut labels: Vec<String>, value: f64| {
+        labels.sort();
+        format!("{} {value}", labels.join(","))
+    };
+    let label = |label: &opentelemetry::KeyValue| format!("{}={}", label.key, label.value);
+    let mut points: Vec<String> = match metric.map(opentelemetry_sdk::metrics::data::Metric::data) {
+        None => Vec::new(),
+        Some(AggregatedMetrics::F64(MetricData::Gauge(gauge))) => {
+            gauge.data_points().map(|point| show(point.attributes().map(label).collect(), point.value())).collect()
+        }
+        Some(AggregatedMetrics::F64(MetricData::Sum(sum))) => {
+            sum.data_points().map(|point| show(point.attributes().map(label).collect(), point.value())).collect()
+        }
+        Some(other) => panic!("{name} is no gauge but {other:?}"),
+    };
+    points.sort();
+    points
+}
+
+#[test]
+fn shards_add_up_and_one_that_ends_takes_its_part_along() {
+    let reader = SharedReader(Arc::new(ManualReader::builder().build()));
+    let provider = SdkMeterProvider::builder().with_reader(reader.clone()).build();
+    let meter = provider.meter(SCOPE);
+    let (one, other) = (DetectorMetrics::new(&meter), DetectorMetrics::new(&meter));
+    let clone = one.clone();
+    one.partitions_owned("source", 5.0);
+    clone.partitions_owned("source", 7.0);
+    other.partitions_owned("source", 4.0);
+    let owned = || gauge_points(&reader, "weir.detector.partitions.owned");
+    assert_eq!(owned(), ["stage=source 11"]);
+    drop(clone);
+    assert_eq!(owned(), ["stage=source 11"]);
+    drop(one);
+    assert_eq!(owned(), ["stage=source 4"]);
+}
+
+#[test]
+fn a_partition_that_moved_away_has_no_readings() {
+    let reader = SharedReader(Arc::new(ManualReader::builder().build()));
+    let provider = SdkMeterProvider::builder().with_reader(reader.clone()).build();
+    let meter = provider.meter(SCOPE);
+    let (source, site) = (DetectorMetrics::new(&meter), DetectorMetrics::new(&meter));
+    source.consumer_lag("source", "0", 10.0);
+    source.consumer_lag("source", "1", 11.0);
+    site.consumer_lag("site", "0", 12.0);
+    let lag = || gauge_points(&reader, "weir.detector.consumer.lag");
+    assert_eq!(lag(), ["partition=0,stage=site 12", "partition=0,stage=source 10", "partition=1,stage=source 11"]);
+    source.forget_partition("source", 0);
+    assert_eq!(lag(), ["partition=0,stage=site 12", "partition=1,stage=source 11"]);
+    drop(site);
+    assert_eq!(lag(), ["partition=1,stage=source 11"]);
+    let results = ResultsMetrics::new(&meter);
+    results.consumer_time_lag("3", 0.5);
+    results.forget_partition(3);
+    assert_eq!(gauge_points(&reader, "weir.results.consumer.time_lag"), Vec::<String>::new());
+}
+
+#[test]
+fn every_instrument_has_a_name_of_its_own_and_is_of_its_service() {
+    let mut names: Vec<&str> = INSTRUMENTS.iter().map(|instrument| instrument.name).collect();
+    let count = names.len();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), count);
+    for name in names {
+        let service = name.strip_prefix("weir.").and_then(|rest| rest.split_once('.')).map(|(service, _)| service);
+        assert!(matches!(service, Some("sensor" | "detector" | "engine" | "results")), "{name}");
+    }
 }

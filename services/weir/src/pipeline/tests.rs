@@ -61,6 +61,9 @@ fn points(reader: &SharedReader) -> BTreeMap<String, f64> {
             AggregatedMetrics::F64(MetricData::Gauge(gauge)) => {
                 gauge.data_points().for_each(|point| add(point.attributes().map(text).collect(), point.value()));
             }
+            AggregatedMetrics::F64(MetricData::Sum(sum)) => {
+                sum.data_points().for_each(|point| add(point.attributes().map(text).collect(), point.value()));
+            }
             AggregatedMetrics::F64(MetricData::Histogram(histogram)) => {
                 histogram
                     .data_points()
@@ -105,8 +108,9 @@ fn metrics_equal_the_counters() {
             }
         }
         let (read, table) = (pipeline.sensor.input_counters().clone(), pipeline.sensor.flow_counters());
-        let ended = pipeline.end(Vec::new());
+        // The services' levels end with them.
         let points = points(&reader);
+        let ended = pipeline.end(Vec::new());
         let value = |name: &str| points.get(name).copied().unwrap_or(0.0);
         let sum = |prefix: &str| -> f64 {
             points.iter().filter(|(name, _)| name.starts_with(prefix)).map(|(_, value)| value).sum()
