@@ -1,6 +1,7 @@
 //! What can go wrong while results run, whose fault it is, and whether a retry helps.
 
 use weir_bus::BusError;
+use weir_bus::shard::Refusal;
 
 /// Errors of the results service.
 #[derive(Debug, thiserror::Error)]
@@ -9,20 +10,25 @@ pub enum ResultsError {
     /// [`step`](crate::ResultsService::step) restores from the bus before it goes on, so a retry repeats nothing.
     #[error("results cannot use the bus: {0}; once that is mended, retry")]
     Bus(#[from] BusError),
-    /// Environment: a state entry that this version cannot read. A retry does not help.
-    #[error(
-        "state entry {key} of {topic}/{partition} is not one that this version of Weir reads ({detail}); \
-         run the version that wrote it, or empty the topic and lose the revision numbers"
-    )]
+    /// Environment: the state of a partition cannot be gone on from. A retry does not help.
+    #[error("{topic}/{partition}: {refusal}")]
     State {
         /// State topic.
         topic: String,
         /// Its partition.
         partition: u32,
-        /// Key of the entry.
-        key: String,
-        /// What was met.
-        detail: String,
+        /// Why, and what to do.
+        refusal: Refusal,
+    },
+    /// Environment: something else than state entries is in the state topic. A retry does not help.
+    #[error("the message at {topic}/{partition}, offset {offset}, is no state entry; is it another service's topic?")]
+    NoStateEntry {
+        /// State topic.
+        topic: String,
+        /// Its partition.
+        partition: u32,
+        /// The message's offset.
+        offset: i64,
     },
     /// Environment: fewer state partitions than findings partitions. A retry does not help.
     #[error("topic {state} has {have} partitions, but {findings} has {need}: each needs its own; add the missing ones")]

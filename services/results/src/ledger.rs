@@ -139,6 +139,23 @@ impl Ledger {
         std::mem::take(&mut self.changed).into_iter().map(|slot| (slot, self.slots.get(&slot).cloned())).collect()
     }
 
+    /// The occupied slots from `first` on, in order.
+    pub fn slots_from(&self, first: u32) -> impl Iterator<Item = (u32, &Published)> {
+        self.slots.range(first..).map(|(slot, published)| (*slot, published))
+    }
+
+    /// Whether an episode that closed at `window_end` is forgotten by now.
+    #[must_use]
+    pub fn is_beyond_memory(&self, window_end: Micros) -> bool {
+        self.clock.saturating_sub(window_end) >= REMEMBERED_AFTER_CLOSING_US
+    }
+
+    /// Whether an id is remembered.
+    #[must_use]
+    pub fn knows(&self, id: &str) -> bool {
+        self.slot_of.contains_key(id)
+    }
+
     /// Puts back a slot read from the state topic; `None` empties it. The latest of several counts.
     pub fn restore(&mut self, slot: u32, published: Option<Published>) {
         self.remove(slot);
@@ -207,7 +224,7 @@ impl Ledger {
 
     fn expire(&mut self) {
         while let Some((closed_at, slot)) = self.closed.first().copied() {
-            if self.clock.saturating_sub(closed_at) < REMEMBERED_AFTER_CLOSING_US {
+            if !self.is_beyond_memory(closed_at) {
                 return;
             }
             self.vacate(slot);

@@ -39,6 +39,8 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod attack;
+pub mod ecs;
 pub mod episodes;
 pub mod error;
 pub mod explain;
@@ -49,6 +51,7 @@ pub mod render;
 pub mod service;
 mod state;
 pub mod summary;
+pub mod task;
 pub mod text;
 mod wire;
 
@@ -65,5 +68,6 @@ pub use error::ResultsError;
 pub use explain::{Explanation, explain, message};
 pub use facts::{CannotJudge, RunFacts};
 pub use render::{TableOptions, capture_report, json_line, render_table, verdict_line};
-pub use service::{ResultsConfig, ResultsCounters, ResultsService, Step};
+pub use service::{GROUP, ResultsConfig, ResultsService, Step};
 pub use summary::CaptureSummary;
+pub use task::{ResultsCounters, ResultsTask, TaskSettings};

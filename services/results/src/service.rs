@@ -1,27 +1,21 @@
-//! The results service: findings in; numbered, worded anomalies out, each exactly once.
+//! The results service over a bus without consumer groups: one [`ResultsTask`] per findings partition, all in turn.
 //!
 //! Everything one step changes (anomalies, state slots, offsets) is one atomic append, so a crash anywhere leaves either
 //! all of it or nothing, and the next instance goes on from what the bus holds.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
-use weir_bus::partition::partition_of;
+use weir_bus::shard::{PartitionCounts, Place, Recovery, ResetCause, Task as _};
 use weir_bus::topic::Topics;
-use weir_bus::{Batch, Bus, GroupOffset, Message, Value};
+use weir_bus::{Batch, Bus, GroupOffset};
 use weir_runtime::metrics::ResultsMetrics;
-use weir_schemas::{Anomaly, EpisodeState, Finding, Micros};
+use weir_schemas::{Anomaly, CommitMetadata, Micros, StateEntry};
 
 use crate::error::ResultsError;
-use crate::explain;
-use crate::ledger::{Decision, Ledger};
-use crate::state::{self, Head};
+use crate::state;
+use crate::task::{self, DEFAULT_LEDGER_CAPACITY, ResultsCounters, ResultsTask, TaskSettings};
 use crate::wire;
 
 /// Consumer group of the service.
 pub const GROUP: &str = "weir-results";
-
-/// Episodes remembered per findings partition: many times what the engine keeps open (8,192), a few hundred bytes each.
-pub const DEFAULT_LEDGER_CAPACITY: usize = 262_144;
 
 /// Settings of the service.
 #[derive(Clone, Debug)]
@@ -57,24 +51,22 @@ impl ResultsConfig {
             group: GROUP.to_owned(),
             batch: 1024,
             ledger_capacity: DEFAULT_LEDGER_CAPACITY,
-            clock: wall_clock,
+            clock: task::wall_clock,
         }
     }
-}
 
-/// What the service counted since it started.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ResultsCounters {
-    /// Messages read from the findings topic; the sum of the four below.
-    pub read: u64,
-    /// Anomalies published.
-    pub published: u64,
-    /// Dropped: the same revision was published before.
-    pub repeated: u64,
-    /// Dropped: a replay told again what was published before it.
-    pub replayed: u64,
-    /// Not a finding.
-    pub dead: u64,
+    fn task_settings(&self) -> TaskSettings {
+        TaskSettings {
+            anomalies: self.anomalies.clone(),
+            ecs: None,
+            state: self.state.clone(),
+            dead: self.dead.clone(),
+            ledger_capacity: self.ledger_capacity,
+            clock: self.clock,
+            // The service tells its metrics once a step stands on the bus.
+            metrics: None,
+        }
+    }
 }
 
 /// What one step did.
@@ -86,21 +78,15 @@ pub struct Step {
     pub published: Vec<Anomaly>,
 }
 
-#[derive(Debug)]
-struct Task {
-    partition: u32,
-    offset: i64,
-    epoch: u64,
-    ledger: Ledger,
-}
-
 /// Consumes findings and publishes anomalies over any bus.
 #[derive(Debug)]
 pub struct ResultsService {
     config: ResultsConfig,
-    tasks: Vec<Task>,
+    /// By partition.
+    tasks: Vec<ResultsTask>,
     /// An append failed, so memory may be ahead of the bus, or the bus of memory.
     stale: bool,
+    /// Of tasks that are no more; those of a failed step do not count.
     counters: ResultsCounters,
     metrics: ResultsMetrics,
 }
@@ -128,7 +114,7 @@ impl ResultsService {
     /// Episodes forgotten before their time because a ledger was full.
     #[must_use]
     pub fn forgotten(&self) -> u64 {
-        self.tasks.iter().map(|task| task.ledger.forgotten()).sum()
+        self.tasks.iter().map(ResultsTask::forgotten).sum()
     }
 
     /// Reads up to `batch` findings of each partition and publishes what is news, in one atomic append.
@@ -144,103 +130,46 @@ impl ResultsService {
     }
 
     fn read_and_append<B: Bus + ?Sized>(&mut self, bus: &mut B) -> Result<Step, ResultsError> {
-        let anomaly_partitions = bus.partition_count(&self.config.anomalies)?;
-        let dead_partitions = match &self.config.dead {
-            Some(topic) => bus.partition_count(topic)?,
-            None => 0,
-        };
+        let config = &self.config;
+        let mut counts = PartitionCounts::new();
+        for topic in std::iter::once(&config.anomalies).chain(&config.dead) {
+            counts.insert(topic.clone(), bus.partition_count(topic)?);
+        }
         let mut batch = Batch::default();
         let mut step = Step::default();
         let mut counters = self.counters;
         let mut deliveries = Vec::new();
-        for task in &mut self.tasks {
-            bus.read(&self.config.findings, task.partition, task.offset, self.config.batch.max(1), &mut deliveries)?;
-            let Some(last) = deliveries.last() else { continue };
-            task.offset = last.offset + 1;
-            task.epoch += 1;
-            step.read += deliveries.len();
-            for delivery in deliveries.drain(..) {
-                counters.read += 1;
-                let finding = match wire::finding(delivery.value) {
-                    Ok(finding) => finding,
-                    Err(value) => {
-                        counters.dead += 1;
-                        if let Some(topic) = &self.config.dead {
-                            batch.messages.push(dead_message(topic, dead_partitions, delivery.key, value));
-                        }
-                        continue;
-                    }
-                };
-                match task.ledger.judge(&finding) {
-                    Decision::Repeated => counters.repeated += 1,
-                    Decision::Replayed => counters.replayed += 1,
-                    Decision::Publish(revision) => {
-                        counters.published += 1;
-                        let anomaly = worded(finding, revision, (self.config.clock)());
-                        batch.messages.push(Message {
-                            topic: self.config.anomalies.clone(),
-                            partition: partition_of(&anomaly.id, anomaly_partitions),
-                            key: anomaly.id.clone(),
-                            value: Value::Anomaly(Box::new(anomaly.clone())),
-                            headers: weir_bus::Headers::new(),
-                        });
-                        step.published.push(anomaly);
-                    }
-                }
+        for (partition, task) in (0..).zip(&mut self.tasks) {
+            bus.read(&config.findings, partition, task.position(), config.batch.max(1), &mut deliveries)?;
+            if deliveries.is_empty() {
+                continue;
             }
-            append_state(&mut batch, &self.config, task);
+            step.read += deliveries.len();
+            deliveries.drain(..).for_each(|delivery| task.take(delivery));
+            counters += task.take_counters();
+
+            let (_, state_end) = bus.offsets(&config.state, partition)?;
+            let sealed = task.seal(state_end, &counts);
+            step.published.extend(task::anomalies_of(&sealed.messages).cloned());
+            batch.messages.extend(sealed.messages);
+            batch.offsets.push(GroupOffset {
+                group: config.group.clone(),
+                topic: config.findings.clone(),
+                partition,
+                offset: sealed.offset,
+                metadata: sealed.metadata,
+            });
         }
         if step.read > 0 {
             bus.append(batch)?;
             self.counters = counters;
-            report(&self.metrics, &step.published);
+            task::report(&self.metrics, step.published.iter());
         }
         Ok(step)
     }
 }
 
-/// Tells what a step has published, once it stands on the bus.
-fn report(metrics: &ResultsMetrics, published: &[Anomaly]) {
-    for state in [EpisodeState::Opened, EpisodeState::Updated, EpisodeState::Closed] {
-        let count = published.iter().filter(|anomaly| anomaly.state == state).count();
-        if count > 0 {
-            metrics.anomalies(state.name(), count as u64);
-        }
-    }
-}
-
-fn worded(mut finding: Finding, revision: u32, now: Micros) -> Anomaly {
-    finding.revision = revision;
-    finding.message = explain::message(&finding);
-    finding.provenance.emitted_at = Some(now);
-    finding
-}
-
-fn dead_message(topic: &str, partitions: u32, key: String, value: Value) -> Message {
-    Message::new(topic, partition_of(&key, partitions), key, value)
-}
-
-fn append_state(batch: &mut Batch, config: &ResultsConfig, task: &mut Task) {
-    let head = Head { offset: task.offset, clock: task.ledger.clock() };
-    for entry in state::entries(&mut task.ledger, head, task.epoch) {
-        batch.messages.push(Message {
-            topic: config.state.clone(),
-            partition: task.partition,
-            key: entry.key(),
-            value: Value::State(Box::new(entry)),
-            headers: weir_bus::Headers::new(),
-        });
-    }
-    batch.offsets.push(GroupOffset {
-        group: config.group.clone(),
-        topic: config.findings.clone(),
-        partition: task.partition,
-        offset: task.offset,
-        metadata: metadata_of(task.epoch),
-    });
-}
-
-fn restore_tasks<B: Bus + ?Sized>(config: &ResultsConfig, bus: &mut B) -> Result<Vec<Task>, ResultsError> {
+fn restore_tasks<B: Bus + ?Sized>(config: &ResultsConfig, bus: &mut B) -> Result<Vec<ResultsTask>, ResultsError> {
     let need = bus.partition_count(&config.findings)?;
     let have = bus.partition_count(&config.state)?;
     if have < need {
@@ -251,42 +180,64 @@ fn restore_tasks<B: Bus + ?Sized>(config: &ResultsConfig, bus: &mut B) -> Result
             need,
         });
     }
-    (0..need).map(|partition| restore_task(config, bus, partition)).collect()
+    let settings = config.task_settings();
+    (0..need)
+        .map(|partition| {
+            let recovery = recovery(config, bus, partition)?;
+            let place = Place { topic: config.findings.clone(), partition, partition_count: need };
+            ResultsTask::recover(&settings, place, recovery).map_err(|refusal| ResultsError::State {
+                topic: config.state.clone(),
+                partition,
+                refusal,
+            })
+        })
+        .collect()
 }
 
-fn restore_task<B: Bus + ?Sized>(config: &ResultsConfig, bus: &mut B, partition: u32) -> Result<Task, ResultsError> {
-    let restored = state::restore(bus, &config.state, partition, config.ledger_capacity)?;
+/// What the bus holds of a partition's past.
+fn recovery<B: Bus + ?Sized>(config: &ResultsConfig, bus: &mut B, partition: u32) -> Result<Recovery, ResultsError> {
     let committed = bus.committed(&config.group, &config.findings, partition)?;
-    let (start, _) = bus.offsets(&config.findings, partition)?;
-    let offset = match (&committed, restored.head) {
-        (Some((committed, metadata)), Some((head, epoch))) => match epoch_of(metadata) {
-            // The offsets topic lost a write that the state topic kept: both were one append, so head is right.
-            Some(committed_epoch) if committed_epoch < epoch => head.offset,
-            // No epoch: an operator reset the group. Known ids and contents stay known, so re-reading repeats nothing.
-            Some(_) | None => *committed,
-        },
-        (Some((committed, _)), None) => *committed,
-        // The group expired; the state did not.
-        (None, Some((head, _))) => head.offset,
-        (None, None) => start,
+    let commit = committed.as_ref().and_then(|(_, metadata)| CommitMetadata::parse(metadata));
+    let (log_start, _) = bus.offsets(&config.findings, partition)?;
+    let entries = state_entries(config, bus, partition, commit.map_or(0, |commit| commit.state_from))?;
+    let head = entries.iter().rev().find(|entry| state::is_head(entry)).map(|head| head.epoch);
+    let epoch = head.max(commit.map(|commit| commit.epoch)).unwrap_or(0);
+    let recovery = match (committed, commit) {
+        (Some((offset, _)), Some(commit)) if head == Some(commit.epoch) => {
+            Recovery::Resume { commit, offset, entries, log_start }
+        }
+        (Some((position, _)), commit) => {
+            let cause = match commit {
+                None => ResetCause::Operator,
+                Some(commit) if head > Some(commit.epoch) => ResetCause::OffsetLost,
+                Some(_) => ResetCause::StateLost,
+            };
+            Recovery::Reset { position: position.max(log_start), entries, epoch, cause }
+        }
+        (None, _) if head.is_some() => Recovery::Expired { entries, log_start },
+        (None, _) => Recovery::First { position: log_start },
     };
-    let committed_epoch = committed.and_then(|(_, metadata)| epoch_of(&metadata)).unwrap_or(0);
-    let epoch = restored.head.map_or(0, |(_, epoch)| epoch).max(committed_epoch);
-    // Retention may have overtaken the group: what is gone cannot be read, what is left can.
-    Ok(Task { partition, offset: offset.max(start), epoch, ledger: restored.ledger })
+    Ok(recovery)
 }
 
-fn metadata_of(epoch: u64) -> String {
-    format!(r#"{{"v":1,"epoch":{epoch}}}"#)
-}
-
-fn epoch_of(metadata: &str) -> Option<u64> {
-    metadata.strip_prefix(r#"{"v":1,"epoch":"#)?.strip_suffix('}')?.parse().ok()
-}
-
-fn wall_clock() -> Micros {
-    // Before 1970 a machine's clock is unset; 0 says so better than an error would.
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as Micros)
+/// The entries of one partition of the state topic, from `from` on.
+fn state_entries<B: Bus + ?Sized>(
+    config: &ResultsConfig,
+    bus: &mut B,
+    partition: u32,
+    from: i64,
+) -> Result<Vec<StateEntry>, ResultsError> {
+    let (start, end) = bus.offsets(&config.state, partition)?;
+    let mut deliveries = Vec::new();
+    bus.read(&config.state, partition, from.clamp(start, end), usize::MAX, &mut deliveries)?;
+    deliveries
+        .into_iter()
+        .map(|delivery| {
+            let offset = delivery.offset;
+            let foreign = || ResultsError::NoStateEntry { topic: config.state.clone(), partition, offset };
+            wire::state_entry(delivery.value).ok_or_else(foreign)
+        })
+        .collect()
 }
 
 #[cfg(test)]

@@ -3,14 +3,23 @@
 //! What goes out are Rust values: a bus that sends bytes encodes them itself.
 
 use weir_bus::Value;
-use weir_schemas::{Finding, StateEntry, codec};
+use weir_schemas::{Anomaly, Finding, StateEntry, codec};
 
-/// The finding that a value holds, if it holds one.
-pub(crate) fn finding(value: Value) -> Result<Finding, Value> {
+/// The finding that a value holds, or the value and why it holds none.
+pub(crate) fn finding(value: Value) -> Result<Finding, (Value, String)> {
     match value {
         Value::Finding(finding) => Ok(*finding),
-        Value::Bytes(bytes) => codec::decode_finding(&bytes).map_err(|_| Value::Bytes(bytes)),
-        other => Err(other),
+        Value::Bytes(bytes) => codec::decode_finding(&bytes).map_err(|error| (Value::Bytes(bytes), error.to_string())),
+        other => Err((other, "not a finding".to_owned())),
+    }
+}
+
+/// The anomaly that a value holds, or why it holds none.
+pub(crate) fn anomaly(value: Value) -> Result<Anomaly, String> {
+    match value {
+        Value::Anomaly(anomaly) => Ok(*anomaly),
+        Value::Bytes(bytes) => codec::decode_anomaly(&bytes).map_err(|error| error.to_string()),
+        _ => Err("not an anomaly".to_owned()),
     }
 }
 

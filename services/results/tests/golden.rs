@@ -6,12 +6,12 @@ mod support;
 
 use std::collections::BTreeMap;
 
-use support::assert_golden;
 use support::flows::{arp, connection, flow, lone_syn};
 use support::sample::{self, NOON, Sample as _};
+use support::{assert_golden, assert_golden_json};
 use weir_results::{
-    CannotJudge, CaptureSummary, Episodes, RunFacts, TableOptions, capture_report, json_line, message, render_table,
-    verdict_line,
+    CannotJudge, CaptureSummary, Episodes, RunFacts, TableOptions, capture_report, ecs, json_line, message,
+    render_table, verdict_line,
 };
 use weir_schemas::finding::Party;
 use weir_schemas::{Anomaly, EpisodeState, Finding, Severity};
@@ -84,6 +84,12 @@ fn summary() -> CaptureSummary {
     answers_only.vantage = weir_schemas::flow::VANTAGE_REVERSE;
     summary.add(&answers_only);
     summary
+}
+
+#[test]
+fn ecs_documents() {
+    let documents: Vec<serde_json::Value> = anomalies().iter().map(ecs::document).collect();
+    assert_golden_json("ecs.json", &documents);
 }
 
 #[test]

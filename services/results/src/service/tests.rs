@@ -164,7 +164,8 @@ fn an_encoded_finding_means_the_same() {
     bus.append(Batch { messages: vec![encoded], offsets: Vec::new() }).unwrap();
     let mut service = ResultsService::restore(config(), &mut bus).unwrap();
     let decoded = service.step(&mut bus).unwrap().published.remove(0);
-    let direct = worded(sample::syn_flood(), 1, 42);
+    let mut bus = bus_with(&[(0, sample::syn_flood())], 1);
+    let direct = ResultsService::restore(config(), &mut bus).unwrap().step(&mut bus).unwrap().published.remove(0);
     assert_eq!(decoded, direct);
 }
 
@@ -223,7 +224,7 @@ fn state_of_another_version_is_refused_by_name() {
     };
     bus.append(Batch { messages: vec![message], offsets: Vec::new() }).unwrap();
     let error = ResultsService::restore(config(), &mut bus).unwrap_err().to_string();
-    assert!(error.starts_with("state entry head/0 of weir.state.results.v1/0 is not one"), "{error}");
+    assert!(error.starts_with("weir.state.results.v1/0: state entry head/0 is not one"), "{error}");
 }
 
 /// Episodes spread over partitions (an id always in the same one), with growth, closings, duplicates and replays.
