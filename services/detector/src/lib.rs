@@ -6,10 +6,13 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod error;
+mod outputs;
 mod report;
 mod restore;
+mod service;
 mod stage;
 mod task;
+mod worker;
 
 use std::sync::Arc;
 
@@ -18,24 +21,16 @@ use weir_bus::topic::Topics;
 use weir_engine::baseline::ExportedBaseline;
 use weir_engine::{Counters, EngineConfig, Profile, SiteTask, SourceTask};
 use weir_runtime::metrics::{DetectorMetrics, EngineMetrics};
+use weir_runtime::trace::Tracer;
 
 pub use error::DetectorError;
+pub use service::StageShard;
+pub use task::{Taken, Task};
+pub use weir_bus::shard::{ShardError, Start};
+pub use worker::{Worker, WorkerSettings};
+
 use report::Reporter;
-use stage::{Stage, StageTopics};
-
-/// Consumer group of the source stage.
-pub const SOURCE_GROUP: &str = "weir-detector-source";
-/// Consumer group of the site stage.
-pub const SITE_GROUP: &str = "weir-detector-site";
-
-/// Where a group without a commit begins (`detector.start`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Start {
-    /// At the log's first record.
-    Earliest,
-    /// At its end.
-    Latest,
-}
+use stage::Stage;
 
 /// Settings of the service.
 #[derive(Clone, Debug)]
@@ -52,6 +47,14 @@ pub struct DetectorConfig {
     pub start: Start,
     /// Write state slots. A run that ends with its process has nothing to restore and leaves them out.
     pub keep_state: bool,
+    /// Partitions taken at most (`detector.max_partitions`).
+    pub max_partitions: Option<u32>,
+    /// Records the spans of commits.
+    pub tracer: Tracer,
+    /// What the names of the groups begin with: `weir` for topics below `weir.`.
+    pub lane: String,
+    /// Topic of flow records, where it is not the lane's own (`detector.input`).
+    pub input: Option<String>,
 }
 
 impl DetectorConfig {
@@ -65,7 +68,31 @@ impl DetectorConfig {
             batch: 4_096,
             start: Start::Earliest,
             keep_state: true,
+            max_partitions: None,
+            tracer: Tracer::default(),
+            lane: "weir".to_owned(),
+            input: None,
         }
+    }
+}
+
+impl DetectorConfig {
+    /// Consumer group of the source stage.
+    #[must_use]
+    pub fn source_group(&self) -> String {
+        format!("{}-detector-source", self.lane)
+    }
+
+    /// Consumer group of the site stage.
+    #[must_use]
+    pub fn site_group(&self) -> String {
+        format!("{}-detector-site", self.lane)
+    }
+
+    /// Topic that the source stage reads.
+    #[must_use]
+    pub fn source_input(&self) -> String {
+        self.input.clone().unwrap_or_else(|| self.topics.flows())
     }
 }
 
@@ -78,25 +105,7 @@ pub struct DetectorService {
 impl DetectorService {
     /// A service restored from what its groups have committed.
     pub fn restore<B: Bus + ?Sized>(config: &DetectorConfig, bus: &mut B) -> Result<Self, DetectorError> {
-        let topics = &config.topics;
-        let source_topics = StageTopics {
-            stage: "source",
-            group: SOURCE_GROUP,
-            input: topics.flows(),
-            state: topics.state_source(),
-            partials: topics.partials(),
-            findings: topics.findings(),
-            dead: topics.dead(),
-        };
-        let site_topics = StageTopics {
-            stage: "site",
-            group: SITE_GROUP,
-            input: topics.partials(),
-            state: topics.state_site(),
-            partials: topics.partials(),
-            findings: topics.findings(),
-            dead: topics.dead(),
-        };
+        let (source_topics, site_topics) = (service::source_topics(config), service::site_topics(config));
         Ok(Self {
             source: Stage::restore(config, source_topics, bus)?,
             site: Stage::restore(config, site_topics, bus)?,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use weir_bus::shard::{Restored, Row};
 use weir_engine::{Counters, Outbox};
 use weir_runtime::metrics::{DetectorMetrics, EngineMetrics};
 use weir_schemas::{Micros, SECOND_US, Severity};
@@ -30,10 +31,9 @@ pub(crate) fn count_findings(outbox: &Outbox) -> FindingCounts {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Levels {
     pub(crate) partitions: usize,
-    /// None where a stage cannot tell.
-    pub(crate) panes_open: Option<usize>,
-    /// Bytes; none where a stage cannot tell.
-    pub(crate) state_bytes: Option<usize>,
+    pub(crate) panes_open: usize,
+    /// Bytes.
+    pub(crate) state_bytes: usize,
 }
 
 impl Reporter {
@@ -87,6 +87,44 @@ impl Reporter {
         }
     }
 
+    /// Tells of a transaction that did or did not take place.
+    pub(crate) fn transaction(&self, outcome: &'static str) {
+        self.detector.transactions(self.stage, outcome, 1);
+    }
+
+    /// Tells how a partition's task went on.
+    pub(crate) fn restored(&self, restored: &Restored) {
+        self.detector.recoveries(self.stage, restored.row.name(), 1);
+        if restored.row != Row::First {
+            self.detector.restores(self.stage, 1);
+            self.detector.restore_duration(self.stage, "state", restored.took);
+        }
+        self.detector.replay_margin(self.stage, restored.partition.to_string(), restored.margin as f64);
+    }
+
+    /// Tells that a restored task has all it had before its commit; `took` counts from its assignment.
+    pub(crate) fn caught_up(&self, replayed: u64, took: Duration) {
+        self.detector.restore_duration(self.stage, "replay", took);
+        self.detector.replayed_records(self.stage, replayed);
+    }
+
+    /// Tells how many partitions nobody reads because this member may take no more.
+    pub(crate) fn refused(&self, partitions: usize) {
+        self.detector.partitions_refused(self.stage, partitions as f64);
+    }
+
+    /// Tells how far behind its end a partition is: records, and µs.
+    pub(crate) fn lag(&self, partition: u32, records: i64, behind: Micros) {
+        self.detector.consumer_lag(self.stage, partition.to_string(), records as f64);
+        let seconds = behind.max(0) as f64 / SECOND_US as f64;
+        self.detector.consumer_time_lag(self.stage, partition.to_string(), seconds);
+    }
+
+    /// A partition is no longer this member's to tell of.
+    pub(crate) fn forget(&self, partition: u32) {
+        self.detector.forget_partition(self.stage, partition);
+    }
+
     /// Tells how far a partition's watermark is behind the newest append, µs.
     pub(crate) fn watermark_delay(&self, partition: u32, delay: Micros) {
         self.detector.watermark_delay(self.stage, partition.to_string(), delay as f64 / SECOND_US as f64);
@@ -95,11 +133,7 @@ impl Reporter {
     /// Tells what holds now.
     pub(crate) fn levels(&self, levels: Levels) {
         self.detector.partitions_owned(self.stage, levels.partitions as f64);
-        if let Some(panes) = levels.panes_open {
-            self.detector.panes_open(self.stage, panes as f64);
-        }
-        if let Some(bytes) = levels.state_bytes {
-            self.detector.state_bytes(self.stage, bytes as f64);
-        }
+        self.detector.panes_open(self.stage, levels.panes_open as f64);
+        self.detector.state_bytes(self.stage, levels.state_bytes as f64);
     }
 }

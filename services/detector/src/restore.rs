@@ -1,12 +1,13 @@
 //! From what a group has committed to a task that goes on from there.
 
+use weir_bus::shard::Recovery;
 use weir_bus::{Bus, Value};
 use weir_engine::TaskIdentity;
 use weir_engine::image::UnreadableState;
 use weir_schemas::{CommitMetadata, StateEntry};
 
-use crate::stage::StageTopics;
-use crate::task::Task;
+use crate::outputs::StageTopics;
+use crate::task::{Task, recover};
 use crate::{DetectorConfig, DetectorError, Start};
 
 /// The task of one partition.
@@ -19,15 +20,18 @@ pub(crate) fn restore_task<T: Task, B: Bus + ?Sized>(
     let partition_count = bus.partition_count(&topics.input)?;
     let identity = TaskIdentity { topic: topics.input.clone(), partition, partition_count };
     let (engine, profile) = (config.engine.clone(), config.profile.clone());
-    let Some((_, metadata)) = bus.committed(topics.group, &topics.input, partition)? else {
-        let (start, end) = bus.offsets(&topics.input, partition)?;
-        let position = if config.start == Start::Earliest { start } else { end };
-        return Ok(T::begin(identity, engine, profile, position));
-    };
+    let (start, end) = bus.offsets(&topics.input, partition)?;
     let fault = |source| DetectorError::State { topic: topics.input.clone(), partition, source };
-    let commit = CommitMetadata::parse(&metadata).ok_or_else(|| fault(UnreadableState::Metadata(metadata.clone())))?;
-    let entries = read_state(bus, &topics.state, partition, commit)?;
-    T::resume(identity, engine, profile, &metadata, &entries).map_err(fault)
+    let recovery = match bus.committed(&topics.group, &topics.input, partition)? {
+        None => Recovery::First { position: if config.start == Start::Earliest { start } else { end } },
+        Some((offset, metadata)) => {
+            let foreign = || fault(UnreadableState::Metadata(metadata.clone()));
+            let commit = CommitMetadata::parse(&metadata).ok_or_else(foreign)?;
+            let entries = read_state(bus, &topics.state, partition, commit)?;
+            Recovery::Resume { commit, offset, entries, log_start: start }
+        }
+    };
+    recover(identity, engine, profile, recovery).map_err(fault)
 }
 
 /// The state partition's entries from `state_from` through the commit's head.

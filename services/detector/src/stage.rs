@@ -4,13 +4,13 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use weir_bus::partition::partition_of;
-use weir_bus::{Batch, Bus, Delivery, GroupOffset, Message, Value};
+use weir_bus::{Batch, Bus, Delivery, GroupOffset, Headers};
 use weir_engine::baseline::ExportedBaseline;
-use weir_engine::pane::partial_key;
 use weir_engine::{Checkpoint, Counters, SiteTask};
 use weir_runtime::metrics::{DetectorMetrics, EngineMetrics};
-use weir_schemas::{Micros, PANE_US, Partial, PartialBody};
+use weir_schemas::{Micros, PANE_US};
 
+use crate::outputs::{self, Letter, OutputCounts, StageTopics};
 use crate::report::{Levels, Reporter, count_findings};
 use crate::restore::restore_task;
 use crate::task::{Taken, Task};
@@ -23,24 +23,13 @@ const COMMIT_RECORDS: usize = 65_536;
 /// every partition has closed it, and it holds a bounded number of panes.
 const AHEAD: Micros = PANE_US;
 
-/// Topics and group of a stage.
-pub(crate) struct StageTopics {
-    pub(crate) stage: &'static str,
-    pub(crate) group: &'static str,
-    pub(crate) input: String,
-    pub(crate) state: String,
-    pub(crate) partials: String,
-    pub(crate) findings: String,
-    pub(crate) dead: String,
-}
-
 struct Owned<T> {
     partition: u32,
     task: T,
     /// Read, and not yet applied.
     pending: VecDeque<Delivery>,
     uncommitted: usize,
-    dead: Vec<Message>,
+    letters: Vec<Letter>,
     /// What the metrics have been told.
     told: Counters,
     /// Append time of the last record applied.
@@ -67,8 +56,8 @@ impl<T: Task> Stage<T> {
             let task: T = restore_task(config, &topics, partition, bus)?;
             // What was counted before the restart was told before it.
             let told = task.counters().clone();
-            let (pending, dead) = (VecDeque::new(), Vec::new());
-            tasks.push(Owned { partition, task, pending, uncommitted: 0, dead, told, appended: None });
+            let (pending, letters) = (VecDeque::new(), Vec::new());
+            tasks.push(Owned { partition, task, pending, uncommitted: 0, letters, told, appended: None });
         }
         let reporter = Reporter::new(topics.stage, DetectorMetrics::default(), EngineMetrics::default());
         let (batch, keep_state) = (config.batch, config.keep_state);
@@ -84,14 +73,13 @@ impl<T: Task> Stage<T> {
             bus.read(&self.topics.input, owned.partition, owned.task.position(), self.batch, &mut self.deliveries)?;
             owned.pending.extend(self.deliveries.drain(..));
         }
-        let behind =
-            self.tasks.iter().filter(|owned| !owned.pending.is_empty()).map(|owned| owned.task.watermark()).min();
+        let behind = self.tasks.iter().filter(|owned| !owned.pending.is_empty()).map(|owned| owned.task.pace()).min();
         // Before a partition's first mark nothing holds it, and it holds all others.
         let horizon = behind.flatten().map(|slowest| slowest.saturating_add(AHEAD));
         let mut applied = 0;
         let mut has_committed = false;
         for owned in &mut self.tasks {
-            while owned.task.watermark().is_none_or(|watermark| Some(watermark) <= horizon) {
+            while owned.task.pace().is_none_or(|watermark| Some(watermark) <= horizon) {
                 let Some(delivery) = owned.pending.pop_front() else { break };
                 applied += 1;
                 owned.uncommitted += 1;
@@ -100,7 +88,7 @@ impl<T: Task> Stage<T> {
                 if let Taken::Dead(reason) = owned.task.take(&delivery)
                     && !owned.task.is_replaying()
                 {
-                    owned.dead.push(dead_letter(&self.topics, owned.partition, delivery, reason));
+                    owned.letters.push(Letter { delivery, reason });
                 }
                 if owned.task.outbox().urgent {
                     has_committed |= commit(&self.topics, &self.reporter, self.keep_state, owned, bus)?;
@@ -175,54 +163,19 @@ fn commit<T: Task, B: Bus + ?Sized>(
     }
     let began = Instant::now();
     let state_end = if keep_state { bus.offsets(&topics.state, owned.partition)?.1 } else { 0 };
-    let partials_count = bus.partition_count(&topics.partials)?;
-    let findings_count = bus.partition_count(&topics.findings)?;
+    let counts = OutputCounts {
+        partials: bus.partition_count(&topics.partials)?,
+        findings: bus.partition_count(&topics.findings)?,
+        dead: bus.partition_count(&topics.dead)?,
+    };
     let Checkpoint { offset, metadata, state, outbox } = owned.task.checkpoint(state_end);
     let findings = count_findings(&outbox);
-    let mut messages = std::mem::take(&mut owned.dead);
-    for partial in outbox.partials {
-        send_partial(partial, &topics.partials, partials_count, &mut messages);
-    }
-    for finding in outbox.findings {
-        let key = finding.scope.key.clone();
-        let partition = partition_of(&key, findings_count);
-        let value = Value::Finding(Box::new(finding));
-        messages.push(Message::new(topics.findings.clone(), partition, key, value));
-    }
-    if keep_state {
-        messages.extend(state.into_iter().map(|entry| Message {
-            topic: topics.state.clone(),
-            partition: owned.partition,
-            key: entry.key(),
-            value: Value::State(Box::new(entry)),
-            headers: weir_bus::Headers::new(),
-        }));
-    }
-    let (group, topic, partition) = (topics.group.to_owned(), topics.input.clone(), owned.partition);
+    let state = if keep_state { state } else { Vec::new() };
+    let letters = std::mem::take(&mut owned.letters);
+    let messages = outputs::messages(topics, counts, owned.partition, letters, outbox, state, &Headers::new());
+    let (group, topic, partition) = (topics.group.clone(), topics.input.clone(), owned.partition);
     bus.append(Batch { messages, offsets: vec![GroupOffset { group, topic, partition, offset, metadata }] })?;
     owned.uncommitted = 0;
     reporter.commit(&mut owned.told, owned.task.counters(), &findings, began.elapsed());
     Ok(true)
-}
-
-/// A marker goes to every partition, counts to the partition of their key.
-fn send_partial(partial: Partial, topic: &str, partition_count: u32, messages: &mut Vec<Message>) {
-    let mut send = |partition: u32, key: String, partial: Partial| {
-        let value = Value::Partial(Box::new(partial));
-        messages.push(Message::new(topic, partition, key, value));
-    };
-    if matches!(partial.body, PartialBody::Marker { .. }) {
-        for partition in 0..partition_count {
-            send(partition, partial.partition.to_string(), partial.clone());
-        }
-        return;
-    }
-    let key = partial_key(&partial.body);
-    send(partition_of(&key, partition_count), key, partial);
-}
-
-/// The record as it was, with where it stood and why it was set aside, for `weir.dead.v1`.
-fn dead_letter(topics: &StageTopics, partition: u32, delivery: Delivery, reason: &'static str) -> Message {
-    let key = format!("{}/{partition}/{}: {reason}", topics.input, delivery.offset);
-    Message::new(topics.dead.clone(), 0, key, delivery.value)
 }

@@ -1,15 +1,16 @@
-//! What the two stages' tasks have in common, seen from the service.
+//! What a stage's task does with a delivery, and how it goes on from its partition's past.
 
 use std::sync::Arc;
 
+use weir_bus::shard::Recovery;
 use weir_bus::{Delivery, Value};
 use weir_engine::image::UnreadableState;
-use weir_engine::{Checkpoint, Counters, EngineConfig, Outbox, Profile, SiteTask, SourceTask, TaskIdentity};
-use weir_schemas::{Micros, Record, StateEntry};
+use weir_engine::{EngineConfig, Profile, SiteTask, SourceTask, StageTask, TaskIdentity};
+use weir_schemas::{Micros, Record};
 
 /// What became of a delivery.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Taken {
+pub enum Taken {
     /// The task has it.
     Applied,
     /// It must be dead-lettered, for this reason.
@@ -17,80 +18,15 @@ pub(crate) enum Taken {
 }
 
 /// A stage's task over one partition.
-pub(crate) trait Task: Sized {
-    /// A task without history.
-    fn begin(identity: TaskIdentity, config: EngineConfig, profile: Arc<Profile>, position: i64) -> Self;
-
-    /// The task at a commit.
-    fn resume(
-        identity: TaskIdentity,
-        config: EngineConfig,
-        profile: Arc<Profile>,
-        metadata: &str,
-        entries: &[StateEntry],
-    ) -> Result<Self, UnreadableState>;
-
-    fn position(&self) -> i64;
-    fn outbox(&self) -> &Outbox;
-    fn counters(&self) -> &Counters;
-    fn is_replaying(&self) -> bool;
-    /// How far the task has come in event time; none if nothing says so.
-    fn watermark(&self) -> Option<Micros>;
-    /// Panes that take records; none if the task does not tell.
-    fn open_panes(&self) -> Option<usize> {
-        None
-    }
-    /// Bytes of state held for the state topic; none if the task does not tell.
-    fn state_bytes(&self) -> Option<usize> {
-        None
-    }
+pub trait Task: StageTask {
+    /// Takes a delivery.
     fn take(&mut self, delivery: &Delivery) -> Taken;
-    fn checkpoint(&mut self, state_end: i64) -> Checkpoint;
+
+    /// Event time by which partitions that are read in turns keep step; none if they need not.
+    fn pace(&self) -> Option<Micros>;
 }
 
 impl Task for SourceTask {
-    fn begin(identity: TaskIdentity, config: EngineConfig, profile: Arc<Profile>, position: i64) -> Self {
-        Self::new(identity, config, profile, position)
-    }
-
-    fn resume(
-        identity: TaskIdentity,
-        config: EngineConfig,
-        profile: Arc<Profile>,
-        metadata: &str,
-        entries: &[StateEntry],
-    ) -> Result<Self, UnreadableState> {
-        Self::restore(identity, config, profile, metadata, entries)
-    }
-
-    fn position(&self) -> i64 {
-        self.position()
-    }
-
-    fn outbox(&self) -> &Outbox {
-        self.outbox()
-    }
-
-    fn counters(&self) -> &Counters {
-        self.counters()
-    }
-
-    fn is_replaying(&self) -> bool {
-        self.is_replaying()
-    }
-
-    fn watermark(&self) -> Option<Micros> {
-        self.watermark()
-    }
-
-    fn open_panes(&self) -> Option<usize> {
-        Some(self.open_panes())
-    }
-
-    fn state_bytes(&self) -> Option<usize> {
-        Some(self.state_bytes())
-    }
-
     fn take(&mut self, delivery: &Delivery) -> Taken {
         let Value::Record(record) = &delivery.value else {
             self.apply_dead(delivery.offset, delivery.append_time);
@@ -103,46 +39,12 @@ impl Task for SourceTask {
         }
     }
 
-    fn checkpoint(&mut self, state_end: i64) -> Checkpoint {
-        self.checkpoint(state_end)
+    fn pace(&self) -> Option<Micros> {
+        self.watermark()
     }
 }
 
 impl Task for SiteTask {
-    fn begin(identity: TaskIdentity, config: EngineConfig, profile: Arc<Profile>, position: i64) -> Self {
-        Self::new(identity, config, profile, position)
-    }
-
-    fn resume(
-        identity: TaskIdentity,
-        config: EngineConfig,
-        profile: Arc<Profile>,
-        metadata: &str,
-        entries: &[StateEntry],
-    ) -> Result<Self, UnreadableState> {
-        Self::restore(identity, config, profile, metadata, entries)
-    }
-
-    fn position(&self) -> i64 {
-        self.position()
-    }
-
-    fn outbox(&self) -> &Outbox {
-        self.outbox()
-    }
-
-    fn counters(&self) -> &Counters {
-        self.counters()
-    }
-
-    fn is_replaying(&self) -> bool {
-        self.is_replaying()
-    }
-
-    fn watermark(&self) -> Option<Micros> {
-        None
-    }
-
     fn take(&mut self, delivery: &Delivery) -> Taken {
         let Value::Partial(partial) = &delivery.value else {
             self.apply_dead(delivery.offset, delivery.append_time);
@@ -152,7 +54,26 @@ impl Task for SiteTask {
         Taken::Applied
     }
 
-    fn checkpoint(&mut self, state_end: i64) -> Checkpoint {
-        self.checkpoint(state_end)
+    fn pace(&self) -> Option<Micros> {
+        None
+    }
+}
+
+/// The task that goes on from what is known of its partition's past.
+pub(crate) fn recover<T: StageTask>(
+    identity: TaskIdentity,
+    config: EngineConfig,
+    profile: Arc<Profile>,
+    recovery: Recovery,
+) -> Result<T, UnreadableState> {
+    match recovery {
+        Recovery::First { position } => Ok(T::new(identity, config, profile, position)),
+        Recovery::Resume { commit, offset, entries, log_start } => {
+            T::restore(identity, config, profile, &commit, offset, &entries, log_start)
+        }
+        Recovery::Expired { entries, log_start } => T::restore_expired(identity, config, profile, &entries, log_start),
+        Recovery::Reset { position, entries, epoch, .. } => {
+            T::reset(identity, config, profile, position, &entries, epoch)
+        }
     }
 }

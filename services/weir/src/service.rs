@@ -1,0 +1,231 @@
+//! What every service does alike around its own work: configuration, log, telemetry, admin pages, watchdog, signals, and how
+//! its threads end.
+
+use std::fmt::Display;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use weir_bus::kafka::{ConnectError, ConnectFault, KafkaMember, Settings, Warning};
+use weir_bus::shard::ShardError;
+use weir_runtime::admin::{AdminServer, Check, Health, Pages};
+use weir_runtime::config::Config;
+use weir_runtime::metrics::Meter;
+use weir_runtime::process::{DEFAULT_PATIENCE, Heartbeat, Watchdog, exit};
+use weir_runtime::telemetry::{self, Identity, Telemetry};
+use weir_runtime::{Shutdown, Tracer};
+
+use crate::arguments::Globals;
+use crate::failure::Failure;
+use crate::interrupt;
+
+/// How long a service tries to reach brokers that do not answer, before it leaves that to its supervisor.
+pub const CONNECT_PATIENCE: Duration = Duration::from_secs(30);
+
+/// The longest a loop waits for something to happen: that soon it notices that it is to end.
+pub const TURN: Duration = Duration::from_millis(50);
+
+/// How often what the brokers' client met by itself goes to the log.
+const WARNINGS_EVERY: Duration = Duration::from_secs(10);
+
+/// A service's process.
+pub struct Host {
+    /// Its configuration.
+    pub config: Config,
+    /// Raised when it is to end.
+    pub shutdown: Shutdown,
+    /// Behind `/healthz` and `/readyz`.
+    pub health: Health,
+    /// Ends the process when one of its loops hangs.
+    pub watchdog: Watchdog,
+    /// Its instruments are made of this.
+    pub meter: Meter,
+    /// Records its spans.
+    pub tracer: Tracer,
+    failure: Arc<Mutex<Option<Failure>>>,
+    threads: Vec<JoinHandle<()>>,
+    _admin: AdminServer,
+    telemetry: Telemetry,
+}
+
+impl Host {
+    /// Starts all that surrounds `service`, called `instance` among its likes.
+    pub fn start(globals: &Globals, service: &str, instance: impl Fn(&Config) -> String) -> Result<Self, Failure> {
+        let config = globals.start()?.config;
+        let identity = Identity { service: service.to_owned(), instance: instance(&config) };
+        let telemetry =
+            telemetry::start(config.telemetry.otlp_endpoint.as_deref(), &identity).map_err(Failure::usage)?;
+        let health = Health::default();
+        let pages = Pages { health: health.clone(), metrics: telemetry.exposition() };
+        let admin = AdminServer::start(config.admin.listen, pages).map_err(Failure::environment)?;
+        let watchdog = Watchdog::start(DEFAULT_PATIENCE).map_err(Failure::internal)?;
+        Ok(Self {
+            shutdown: interrupt::watch()?,
+            health,
+            watchdog,
+            meter: telemetry.meter(),
+            tracer: telemetry.tracer(),
+            failure: Arc::default(),
+            threads: Vec::new(),
+            _admin: admin,
+            telemetry,
+            config,
+        })
+    }
+
+    /// How the brokers are reached.
+    pub fn kafka(&self, service: &str) -> Result<Settings, Failure> {
+        kafka_settings(&self.config, service)
+    }
+
+    /// Runs `work` on a thread of its own, watched under `name`. Its failure ends the service.
+    pub fn spawn(
+        &mut self,
+        name: String,
+        work: impl FnOnce(&Loop) -> Result<(), Failure> + Send + 'static,
+    ) -> Result<(), Failure> {
+        let turn = Loop {
+            heartbeat: self.watchdog.watch(name.clone()),
+            ready: self.health.readiness(&name),
+            shutdown: self.shutdown.clone(),
+        };
+        let (failure, shutdown) = (Arc::clone(&self.failure), self.shutdown.clone());
+        let run = move || {
+            let ended = work(&turn);
+            if let Err(error) = ended {
+                // The first failure is the cause; later ones may be its effects.
+                failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+            }
+            shutdown.request();
+        };
+        let thread = std::thread::Builder::new().name(name).spawn(run).map_err(Failure::internal)?;
+        self.threads.push(thread);
+        Ok(())
+    }
+
+    /// Waits until every thread has ended.
+    pub fn join(self) -> Result<(), Failure> {
+        for thread in self.threads {
+            if thread.join().is_err() {
+                return Err(Failure::restart("a thread panicked, as told above; this is a bug in Weir"));
+            }
+        }
+        drop(self.telemetry);
+        let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner).take();
+        failure.map_or(Ok(()), Err)
+    }
+}
+
+/// What a thread of a service looks at each time round.
+pub struct Loop {
+    heartbeat: Heartbeat,
+    ready: Check,
+    shutdown: Shutdown,
+}
+
+impl Loop {
+    /// Shows that the loop goes round; false when it is to end.
+    pub fn goes_on(&self) -> bool {
+        self.heartbeat.beat();
+        !self.shutdown.is_requested()
+    }
+
+    /// Says whether it does its work.
+    pub fn set_ready(&self, is_ready: bool, missing: &str) {
+        if is_ready {
+            self.ready.pass();
+        } else {
+            self.ready.fail(missing);
+        }
+    }
+}
+
+/// Tells what a brokers' client met by itself, every few seconds.
+pub struct ClientWarnings {
+    told: std::time::Instant,
+}
+
+impl ClientWarnings {
+    /// Nothing told yet.
+    pub fn new() -> Self {
+        Self { told: std::time::Instant::now() }
+    }
+
+    /// Tells what there is to tell, if it is time.
+    pub fn tell(&mut self, member: &KafkaMember) {
+        if self.told.elapsed() < WARNINGS_EVERY {
+            return;
+        }
+        self.told = std::time::Instant::now();
+        tell(&member.take_warnings());
+    }
+}
+
+fn tell(warnings: &[Warning]) {
+    for warning in warnings {
+        tracing::warn!(times = warning.times, "{}", warning.text);
+    }
+}
+
+/// How the brokers are reached under this configuration.
+pub fn kafka_settings(config: &Config, service: &str) -> Result<Settings, Failure> {
+    let kafka = &config.kafka;
+    let settings = Settings {
+        bootstrap: kafka.bootstrap.join(","),
+        client_id: kafka.client_id.clone().unwrap_or_else(|| service.to_owned()),
+        properties: kafka.properties.0.clone(),
+    };
+    settings.check().map_err(Failure::usage)?;
+    Ok(settings)
+}
+
+/// The name of this machine, or pod: names a member where the configuration does not.
+pub fn host_name() -> String {
+    let name = std::env::var("HOSTNAME").ok().filter(|name| !name.is_empty());
+    let name = name.or_else(|| std::fs::read_to_string("/etc/hostname").ok());
+    name.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).unwrap_or_else(|| "weir".to_owned())
+}
+
+/// What the names of a lane's groups and transactions begin with: `weir` for topics below `weir.`.
+pub fn lane(prefix: &str) -> String {
+    let lane = prefix.trim_end_matches(['.', '-', '_']);
+    if lane.is_empty() { "weir".to_owned() } else { lane.to_owned() }
+}
+
+impl From<ConnectError> for Failure {
+    fn from(error: ConnectError) -> Self {
+        match error.fault {
+            ConnectFault::Settings => Self::usage(error),
+            ConnectFault::Unreachable => Self::unreachable(error),
+            ConnectFault::Authentication | ConnectFault::Certificate | ConnectFault::Authorization | ConnectFault::Topic => {
+                Self::environment(error)
+            }
+        }
+    }
+}
+
+impl From<ShardError> for Failure {
+    fn from(error: ShardError) -> Self {
+        match error {
+            ShardError::Environment(_) => Self::environment(error),
+            ShardError::Fenced(_) | ShardError::Restart(_) | ShardError::Passing(_) => Self::restart(error),
+        }
+    }
+}
+
+impl Failure {
+    /// The brokers do not answer: started again later, it may go.
+    pub fn unreachable(message: impl Display) -> Self {
+        Self { exit_status: exit::UNREACHABLE, ..Self::usage(message) }
+    }
+
+    /// Topics, rights or addresses are not as they must be: somebody must mend them first.
+    pub fn environment(message: impl Display) -> Self {
+        Self { exit_status: exit::ENVIRONMENT, ..Self::usage(message) }
+    }
+
+    /// Nothing in this process helps; a fresh one goes on from the last commit.
+    pub fn restart(message: impl Display) -> Self {
+        Self { exit_status: exit::INTERNAL, ..Self::usage(message) }
+    }
+}
