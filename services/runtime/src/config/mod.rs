@@ -28,7 +28,7 @@ pub use sections::{
 };
 pub use special::{KafkaProperties, PrefixLength, Profiles, SecretSeed, Sink};
 pub use units::ByteSize;
-pub use value::Raw;
+pub use value::{ConfigValue, Kind, Raw};
 
 use resolve::Settings;
 
@@ -97,7 +97,8 @@ impl Loaded {
         self.settings.len()
     }
 
-    /// Every key with its value, as TOML that loads back; with its origin as a comment, if asked. Secrets are not shown.
+    /// Every key with its value, as TOML that loads back; with its origin as a comment, if asked. Secrets are not
+    /// shown, nor is what was read from a file (`x_file`).
     #[must_use]
     pub fn show(&self, with_origin: bool) -> String {
         render::show(self, with_origin)
