@@ -2,5 +2,6 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod broker;
 pub mod chance;
 pub mod truth;
