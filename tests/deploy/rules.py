@@ -120,7 +120,7 @@ def compose(root, model):
     kafka = first(r"<kafka\.version>([^<]+)<", text(root, "tests/kafka/pom.xml"), "Kafka's version in tests/kafka/pom.xml")
     for name, service in services.items():
         ours = service["image"].startswith("weir:")
-        yield from every_service(name, service, services)
+        yield from every_service(name, service, services, networks)
         if ours:
             yield from our_service(name, service, networks, version, user)
         elif service["image"] != f"apache/kafka:{kafka}":
@@ -139,7 +139,7 @@ def compose(root, model):
         yield f"detectors need an instance each, and there are to be two at least: {instances}"
 
 
-def every_service(name, service, services):
+def every_service(name, service, services, networks):
     if ":" not in service["image"] or service["image"].endswith(":latest"):
         yield f"{name}: {service['image']} is not one version"
     if service.get("cap_drop") != ["ALL"] or service.get("cap_add") or service.get("privileged"):
@@ -149,6 +149,9 @@ def every_service(name, service, services):
     for limit in ("mem_limit", "cpus", "pids_limit"):
         if not service.get(limit):
             yield f"{name}: no {limit}"
+    for network in service.get("networks") or {}:
+        if network not in networks:
+            yield f"{name}: {network} is no network"
     if "restart" not in service:
         yield f"{name}: no restart policy"
     for port in service.get("ports") or []:
