@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 /// ```
 /// # use std::time::Duration;
 /// # use weir_runtime::Repeated;
-/// let failures = Repeated::every(Duration::from_secs(60));
+/// let failures = Repeated::every(Duration::from_mins(1));
 /// if let Some(left_out) = failures.admit() {
 ///     tracing::warn!(left_out, "the broker does not answer");
 /// }
@@ -59,7 +59,7 @@ mod tests {
 
     #[test]
     fn the_first_passes_the_next_ones_are_counted() {
-        let repeated = Repeated::every(Duration::from_secs(60));
+        let repeated = Repeated::every(Duration::from_mins(1));
         let at = |seconds| repeated.clone().admit_at(Duration::from_secs(seconds));
         assert_eq!(
             [at(5), at(5), at(6), at(64), at(65), at(66), at(125)],
@@ -76,7 +76,7 @@ mod tests {
     proptest! {
         #[test]
         fn every_line_is_written_or_counted(gaps in proptest::collection::vec(0_u64..200, 1..100)) {
-            let repeated = Repeated::every(Duration::from_secs(60));
+            let repeated = Repeated::every(Duration::from_mins(1));
             let (mut now, mut written, mut left_out, mut last) = (0, 0, 0, None::<u64>);
             for gap in &gaps {
                 now += gap;

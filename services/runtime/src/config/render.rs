@@ -22,7 +22,8 @@ pub fn show(loaded: &Loaded, with_origin: bool) -> String {
             let name = short_name(key);
             let origin = loaded.origin(key.name);
             let note = if with_origin { format!("  # {origin}") } else { String::new() };
-            let _ = match ((key.current)(&loaded.config), &origin) {
+            let value = (key.current)(&loaded.config).filter(|_| !loaded.settings.is_from_file(key.name));
+            let _ = match (value, &origin) {
                 (Some(value), _) => writeln!(text, "{name} = {value}{note}"),
                 (None, Origin::Default) => writeln!(text, "# {name} is not set{note}"),
                 (None, _) => writeln!(text, "# {name} is set, and not shown{note}"),

@@ -128,6 +128,11 @@ impl Settings {
         setting.map_or(Origin::Default, |setting| setting.origin.clone())
     }
 
+    /// Whether a key's value was read from a file of its own.
+    pub fn is_from_file(&self, key: &str) -> bool {
+        self.by_key.get(key).is_some_and(|setting| matches!(setting.raw, Raw::FromFile(_)))
+    }
+
     /// The error that a key's value is bad.
     pub fn error(&self, key: &str, reason: String) -> ConfigError {
         match self.by_key.get(key) {
@@ -152,13 +157,13 @@ impl Setting {
 /// Replaces paths by contents, inside tables too: there a key `x_file` becomes `x`.
 fn read_files_in(raw: &Raw) -> Result<Raw, String> {
     match raw {
-        Raw::TextFile(path) => read_value_file(path).map(Raw::Text),
+        Raw::TextFile(path) => read_value_file(path).map(Raw::FromFile),
         Raw::List(items) => items.iter().map(read_files_in).collect::<Result<_, _>>().map(Raw::List),
         Raw::Table(entries) => {
             let mut read = BTreeMap::new();
             for (key, value) in entries {
                 let (key, value) = match (key.strip_suffix(FILE_SUFFIX), value.text()) {
-                    (Some(base), Some(path)) => (base, Raw::Text(read_value_file(path)?)),
+                    (Some(base), Some(path)) => (base, Raw::FromFile(read_value_file(path)?)),
                     _ => (key.as_str(), read_files_in(value)?),
                 };
                 if read.insert(key.to_owned(), value).is_some() {

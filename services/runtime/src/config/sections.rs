@@ -85,14 +85,15 @@ fn non_zero(number: u32) -> NonZeroU32 {
 const MEBIBYTE: u64 = 1 << 20;
 
 sections! {
-    /// The Kafka cluster that services meet in. `analyze` and `demo` need none. Takes effect with the Kafka services.
+    /// The Kafka cluster that services meet in. `analyze` and `demo` need none.
     kafka: Kafka {
         /// Brokers to begin with, `host:port` each.
         bootstrap: Vec<String> = vec!["localhost:9092".to_owned()],
-        /// Name that this process gives itself towards brokers. Default: the name of the service.
+        /// Name that this process gives itself in the brokers' logs and quotas. Default: the name of the service.
         client_id: Option<String> = None,
         /// Any librdkafka key, as it is written there: `"ssl.ca.location" = "/etc/ca.pem"`. By environment:
-        /// `WEIR__KAFKA__PROPERTIES__SSL_CA_LOCATION`. Keys that exactly-once delivery rests on are refused.
+        /// `WEIR__KAFKA__PROPERTIES__SSL_CA_LOCATION`. A secret from a file: `"sasl.password_file" = "/run/secrets/password"`.
+        /// Keys that exactly-once delivery rests on are refused.
         properties: KafkaProperties = KafkaProperties::default(),
     }
 
@@ -118,11 +119,11 @@ sections! {
         id: Option<String> = None,
         /// Where it stands: `inside`, or `edge` behind address translation. No effect yet.
         position: Position = Position::Inside,
-        /// Files to read, in order of their time; `-` is standard input. Takes effect with the Kafka services.
+        /// Files to read, in order of their time; `-` is standard input. No effect yet: name them on the command line.
         read: Vec<String> = Vec::new(),
-        /// Network interface to listen on. Takes effect with the Kafka services.
+        /// Network interface to listen on. No effect yet.
         interface: Option<String> = None,
-        /// Whether to wait for more at the end of a file. Takes effect with the Kafka services.
+        /// Whether to wait for more at the end of a file. No effect yet.
         follow: bool = false,
         /// A flow without packets for this long has ended.
         idle_timeout: Duration = Duration::from_mins(1),
@@ -156,22 +157,28 @@ sections! {
         max_skew: Duration = Duration::from_mins(1),
     }
 
-    /// The service around the engine. Takes effect with the Kafka services.
+    /// The service around the engine.
     detector: Detector {
         /// Stages to run here: `source`, `site`, or both.
         stages: Vec<Stage> = vec![Stage::Source, Stage::Site],
-        /// Threads, each with partitions of its own.
+        /// Name of this process among the detectors, the same over restarts: its memberships and transactions are called after
+        /// it. Two detectors on one host need different ones. Default: the host's name, which is the pod's.
+        instance: Option<String> = None,
+        /// Threads for each stage, each with partitions of its own.
         shards: NonZeroU32 = non_zero(1),
         /// Group membership: `static` members keep their partitions over a restart.
         membership: Membership = Membership::Static,
-        /// Greatest number of partitions to take. Default: as many as the group assigns.
+        /// Greatest number of partitions of a stage to take here. What the group assigns beyond it is left unread, and told.
+        /// Default: as many as the group assigns.
         max_partitions: Option<NonZeroU32> = None,
         /// Where to begin on the first start ever: `earliest` or `latest`.
         start: Start = Start::Latest,
     }
 
-    /// Findings in, anomalies out. Takes effect with the Kafka services.
+    /// Findings in, anomalies out.
     results: Results {
+        /// Name of this process among the results services, as `detector.instance`.
+        instance: Option<String> = None,
         /// Where anomalies go, beside their topic. Each has `kind`, `id`, `required` (whether an outage of it holds
         /// everything up), `filter`, and keys of its kind.
         sinks: Vec<Sink> = Vec::new(),
@@ -185,15 +192,15 @@ sections! {
         format: LogFormat = LogFormat::Text,
     }
 
-    /// Health and metrics over HTTP. Takes effect with the Kafka services.
+    /// Health and metrics over HTTP.
     admin: Admin {
-        /// Address and port to listen on.
+        /// Address and port to listen on; port 0 takes a free one, which the log names.
         listen: std::net::SocketAddr = std::net::SocketAddr::from(([127, 0, 0, 1], 9464)),
     }
 
-    /// OpenTelemetry. The standard `OTEL_*` variables win over these keys. Takes effect with the Kafka services.
+    /// OpenTelemetry. The standard `OTEL_*` variables win over these keys.
     telemetry: Telemetry {
-        /// Where to push metrics to, as `http://collector:4318`. Default: nowhere.
+        /// Where to push metrics and spans to (OTLP, http/protobuf), as `http://collector:4318`. Default: nowhere.
         otlp_endpoint: Option<String> = None,
     }
 }

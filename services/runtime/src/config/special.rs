@@ -1,21 +1,30 @@
 //! Types of keys that are more than a scalar: free tables, sinks, secrets.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::SocketAddr;
 
 use super::value::{ConfigValue, Kind, Raw, integer, quote, wrong};
 
-/// librdkafka properties that exactly-once delivery and the commit protocol rest on: Weir sets them itself.
-const PROTECTED_PROPERTIES: [&str; 10] = [
+/// librdkafka properties that exactly-once delivery and the commit protocol rest on, or that keys of Weir's own stand for.
+const PROTECTED_PROPERTIES: [&str; 19] = [
     "acks",
+    "auto.commit.enable",
+    "auto.offset.reset",
     "bootstrap.servers",
     "client.id",
     "enable.auto.commit",
     "enable.auto.offset.store",
+    "enable.gapless.guarantee",
     "enable.idempotence",
+    "enable.partition.eof",
     "group.id",
+    "group.instance.id",
+    "group.protocol",
     "isolation.level",
+    "metadata.broker.list",
+    "partition.assignment.strategy",
+    "partitioner",
     "request.required.acks",
     "transactional.id",
 ];
@@ -82,9 +91,9 @@ fn octets_of_hex(text: &str) -> Option<[u8; 16]> {
     Some(number.to_be_bytes())
 }
 
-/// librdkafka properties by name.
+/// librdkafka properties by name; beside them, the names of those whose values came from files and are not shown.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct KafkaProperties(pub BTreeMap<String, String>);
+pub struct KafkaProperties(pub BTreeMap<String, String>, BTreeSet<String>);
 
 impl fmt::Debug for KafkaProperties {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -93,7 +102,9 @@ impl fmt::Debug for KafkaProperties {
 }
 
 fn is_secret_name(name: &str) -> bool {
-    ["password", "secret", "token", "credentials", "key.pem", "jaas"].iter().any(|part| name.contains(part))
+    ["password", "secret", "token", "credentials", ".pem", "oauthbearer.config", "jaas"]
+        .iter()
+        .any(|part| name.contains(part))
 }
 
 impl ConfigValue for KafkaProperties {
@@ -103,7 +114,7 @@ impl ConfigValue for KafkaProperties {
         let Raw::Table(entries) = raw else {
             return Err("is a table; write its keys below [kafka.properties]".to_owned());
         };
-        let mut properties = BTreeMap::new();
+        let mut properties = Self::default();
         for (name, value) in entries {
             if PROTECTED_PROPERTIES.contains(&name.as_str()) {
                 return Err(format!("`{name}` is set by Weir itself; remove it"));
@@ -113,14 +124,18 @@ impl ConfigValue for KafkaProperties {
                 Raw::Boolean(value) => value.to_string(),
                 other => other.text().ok_or_else(|| format!("`{name}` must be text; write it in quotes"))?.to_owned(),
             };
-            properties.insert(name.clone(), text);
+            if matches!(value, Raw::FromFile(_)) {
+                properties.1.insert(name.clone());
+            }
+            properties.0.insert(name.clone(), text);
         }
-        Ok(Self(properties))
+        Ok(properties)
     }
 
     fn to_toml(&self) -> Option<String> {
         let shown = |(name, value): (&String, &String)| {
-            (!is_secret_name(name)).then(|| format!("{} = {}", quote(name), quote(value)))
+            let is_shown = !is_secret_name(name) && !self.1.contains(name);
+            is_shown.then(|| format!("{} = {}", quote(name), quote(value)))
         };
         let entries: Vec<String> = self.0.iter().filter_map(shown).collect();
         Some(if entries.is_empty() { "{}".to_owned() } else { format!("{{ {} }}", entries.join(", ")) })
@@ -148,8 +163,7 @@ impl ConfigValue for Profiles {
             let number = match value {
                 Raw::Integer(number) => Some(*number as f64),
                 Raw::Float(number) => Some(*number),
-                Raw::Text(text) => text.parse().ok(),
-                _ => None,
+                other => other.untyped().and_then(|text| text.parse().ok()),
             };
             let number = number.filter(|number| number.is_finite()).ok_or_else(|| wrong(value, "number", "one"))?;
             let detectors = profiles.0.entry(profile.to_owned()).or_default();
@@ -217,7 +231,8 @@ impl ConfigValue for Sink {
             format!("required = {}", self.required),
         ];
         entries.extend(self.filter.as_ref().map(|filter| format!("filter = {}", quote(filter))));
-        let shown = self.options.iter().filter(|(name, _)| !is_secret_name(name));
+        let is_shown = |name: &str, value: &Raw| !is_secret_name(name) && !matches!(value, Raw::FromFile(_));
+        let shown = self.options.iter().filter(|(name, value)| is_shown(name, value));
         entries.extend(shown.map(|(name, value)| format!("{} = {}", quote(name), value.to_toml())));
         Some(format!("{{ {} }}", entries.join(", ")))
     }

@@ -106,6 +106,29 @@ fn errors_name_place_key_fault_and_remedy() {
             "[site]\nname = \"a\"\nname_file = \"b\"",
             "weir.toml:3:13: site.name: is given twice, here and as `site.name`; keep one of them",
         ),
+        ("[kafka]\nbootstrap = []", "weir.toml:2:13: kafka.bootstrap: names no broker; write [\"host:9092\"]"),
+        (
+            "[kafka]\nbootstrap = [\"a:9092\", \"b\"]",
+            "weir.toml:2:13: kafka.bootstrap: entry 2 is no broker; write its host and port, as in \"kafka-0:9092\"",
+        ),
+        (
+            "[results]\ninstance = \"results 1\"",
+            "weir.toml:2:12: results.instance: may hold letters, digits, dot, underscore and hyphen only, \
+             200 of them at most",
+        ),
+        (
+            "[telemetry]\notlp_endpoint = \"collector:4318\"",
+            "weir.toml:2:17: telemetry.otlp_endpoint: is no endpoint; write it as http://collector:4318",
+        ),
+        (
+            "[kafka.properties]\n\"group.instance.id\" = \"x\"",
+            "weir.toml:2:23: kafka.properties.group.instance.id: `group.instance.id` is set by Weir itself; remove it",
+        ),
+        (
+            "[admin]\nlisten = \"9464\"",
+            "weir.toml:2:10: admin.listen: \"9464\" is no address and port; write both in quotes, \
+             as in \"127.0.0.1:9464\" or \"[::1]:9464\"",
+        ),
         ("[[results.sinks]]\nkind = \"file\"", "weir.toml:1:1: results.sinks: a sink needs `id`; add it"),
         (
             "[log]\nlevel = 2026-01-01",
@@ -270,4 +293,57 @@ fn a_bad_seed_is_not_repeated() {
 
 fn with_flag(key: &str, value: &str) -> Sources {
     Sources { flags: vec![Flag::set(key, value)], ..Sources::default() }
+}
+
+#[test]
+fn what_a_file_holds_is_never_shown() {
+    let (directory, sources) = file("");
+    let secret = directory.path().join("SECRET");
+    fs::write(&secret, "hunter2\n").unwrap();
+    let secret = secret.display();
+    let text = format!(
+        "[kafka.properties]\n\"sasl.password_file\" = \"{secret}\"\n\"sasl.username_file\" = \"{secret}\"\n\
+         \"ssl.key.pem\" = \"hunter2\"\n\"sasl.mechanism\" = \"SCRAM-SHA-512\"\n\
+         [site]\nname_file = \"{secret}\"\n\
+         [[results.sinks]]\nkind = \"webhook\"\nid = \"pager\"\nurl_file = \"{secret}\"\npath = \"/shown\"\n"
+    );
+    fs::write(sources.file.as_ref().unwrap(), text).unwrap();
+    let loaded = load(&sources).unwrap();
+    let properties = &loaded.config.kafka.properties.0;
+    assert_eq!(["sasl.password", "sasl.username"].map(|name| properties[name].as_str()), ["hunter2"; 2]);
+    assert_eq!(loaded.config.results.sinks[0].options["url"].text(), Some("hunter2"));
+    assert_eq!(loaded.config.site.name, "hunter2");
+    for with_origin in [false, true] {
+        let shown = loaded.show(with_origin);
+        assert!(!shown.contains("hunter2"), "{shown}");
+        assert!(shown.contains("\"sasl.mechanism\" = \"SCRAM-SHA-512\"") && shown.contains("/shown"), "{shown}");
+    }
+    assert!(!format!("{:?}{:?}", loaded.config.kafka, loaded.config.results).contains("hunter2"));
+    // Not even where a key was given the wrong file.
+    for key in [
+        "sensor.idle_timeout",
+        "sensor.follow",
+        "detector.shards",
+        "detector.stages",
+        "kafka.bootstrap",
+        "admin.listen",
+        "site.networks",
+        "engine.hash_seed",
+        "profile.default.port_scan.ports_60s",
+    ] {
+        let error = load(&with_flag(&format!("{key}_file"), &secret.to_string())).unwrap_err().to_string();
+        assert!(!error.contains("hunter2") && error.contains(key), "{error}");
+    }
+}
+
+#[test]
+fn brokers_of_every_form_are_taken() {
+    let load_with = |brokers: &str| load(&with_flag("kafka.bootstrap", brokers));
+    for good in ["localhost:9092", "10.0.0.1:9092,kafka-0.kafka:9093", "[::1]:9092"] {
+        assert!(load_with(good).is_ok(), "{good}");
+    }
+    for bad in ["localhost", "localhost:", ":9092", "::1:9092", "localhost:0", "localhost:70000", "PLAINTEXT://a:9092"]
+    {
+        assert!(load_with(bad).is_err(), "{bad}");
+    }
 }

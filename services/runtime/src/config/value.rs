@@ -14,6 +14,8 @@ pub enum Raw {
     Text(String),
     /// The path of a file whose content is the value.
     TextFile(String),
+    /// What such a file holds: read like [`Raw::Text`], but never shown, since that is how secrets are passed.
+    FromFile(String),
     /// A TOML string.
     String(String),
     /// A TOML integer.
@@ -33,16 +35,25 @@ impl Raw {
     #[must_use]
     pub fn text(&self) -> Option<&str> {
         match self {
-            Self::Text(text) | Self::String(text) => Some(text),
+            Self::Text(text) | Self::FromFile(text) | Self::String(text) => Some(text),
             _ => None,
         }
     }
 
-    /// The value as one would write it in TOML.
+    /// The text, if the key's type must say how to read it.
+    pub(super) fn untyped(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) | Self::FromFile(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The value as one would write it in TOML; in words where it must not be shown.
     #[must_use]
     pub fn to_toml(&self) -> String {
         match self {
             Self::Text(text) | Self::TextFile(text) | Self::String(text) => quote(text),
+            Self::FromFile(_) => "what the file holds".to_owned(),
             Self::Integer(number) => number.to_string(),
             Self::Float(number) => format!("{number:?}"),
             Self::Boolean(value) => value.to_string(),
@@ -142,10 +153,10 @@ impl ConfigValue for bool {
     const KIND: Kind = Kind::Boolean;
 
     fn from_raw(raw: &Raw) -> Result<Self, String> {
-        match raw {
-            Raw::Boolean(value) => Ok(*value),
-            Raw::Text(text) if text == "true" => Ok(true),
-            Raw::Text(text) if text == "false" => Ok(false),
+        match (raw, raw.untyped()) {
+            (Raw::Boolean(value), _) => Ok(*value),
+            (_, Some("true")) => Ok(true),
+            (_, Some("false")) => Ok(false),
             _ => Err(wrong(raw, "boolean", "true or false")),
         }
     }
@@ -159,8 +170,7 @@ impl ConfigValue for bool {
 pub fn integer(raw: &Raw, min: u64, max: u64) -> Result<u64, String> {
     let number = match raw {
         Raw::Integer(number) => u64::try_from(*number).ok(),
-        Raw::Text(text) => text.parse().ok(),
-        _ => None,
+        other => other.untyped().and_then(|text| text.parse().ok()),
     };
     number
         .filter(|number| (min..=max).contains(number))
@@ -225,16 +235,18 @@ impl<T: ConfigValue> ConfigValue for Vec<T> {
 
     /// Text lists its items with commas between them.
     fn from_raw(raw: &Raw) -> Result<Self, String> {
-        match raw {
-            Raw::List(items) => items.iter().map(T::from_raw).collect(),
-            Raw::Text(text) => text
-                .split(',')
-                .map(str::trim)
-                .filter(|item| !item.is_empty())
-                .map(|item| T::from_raw(&Raw::Text(item.to_owned())))
-                .collect(),
-            _ => Err(wrong(raw, "list", "it in brackets, as in [\"a\", \"b\"]")),
+        if let Raw::List(items) = raw {
+            return items.iter().map(T::from_raw).collect();
         }
+        let Some(text) = raw.untyped() else {
+            return Err(wrong(raw, "list", "it in brackets, as in [\"a\", \"b\"]"));
+        };
+        let like_whole = |item: &str| match raw {
+            Raw::FromFile(_) => Raw::FromFile(item.to_owned()),
+            _ => Raw::Text(item.to_owned()),
+        };
+        let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+        items.map(|item| T::from_raw(&like_whole(item))).collect()
     }
 
     fn to_toml(&self) -> Option<String> {

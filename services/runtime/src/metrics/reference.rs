@@ -23,13 +23,12 @@ pub fn reference() -> String {
     text
 }
 
-/// The name that the Prometheus exporter makes. Source: OpenTelemetry specification, "Prometheus and OpenMetrics
-/// Compatibility", metric metadata: dots become underscores, units are written out unless they are the last word, counters end in
-/// `_total`.
+/// The name that the Prometheus exporter makes: dots become underscores, units are written out unless they are the last word,
+/// counters end in `_total`. Source: OpenTelemetry specification, its page on compatibility with Prometheus, "Metric Metadata".
 fn prometheus_name(instrument: &Description) -> String {
     let unit = match instrument.unit {
         "s" => "_seconds",
-        "By" if !instrument.name.ends_with(".bytes") => "_bytes",
+        "By" if instrument.name.rsplit('.').next() != Some("bytes") => "_bytes",
         _ => "",
     };
     let total = if instrument.shape == Shape::Counter { "_total" } else { "" };

@@ -138,7 +138,7 @@ impl Hearts {
 mod tests {
     use super::*;
 
-    const PATIENCE: Duration = Duration::from_secs(60);
+    const PATIENCE: Duration = Duration::from_mins(1);
     const STEP: Duration = Duration::from_secs(20);
 
     #[test]

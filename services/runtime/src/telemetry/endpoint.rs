@@ -72,6 +72,11 @@ pub(crate) fn check(url: &str) -> Result<(), String> {
     }
     let authority = url.strip_prefix("http://").map(|rest| rest.split('/').next().unwrap_or(rest));
     let is_whole = authority.is_some_and(|authority| !authority.is_empty() && !authority.starts_with(':'));
+    if authority.is_some_and(|authority| authority.contains('@')) {
+        return Err(
+            "holds credentials; give them in OTEL_EXPORTER_OTLP_HEADERS instead, since endpoints are logged".to_owned()
+        );
+    }
     let is_plain = url.bytes().all(|byte| byte.is_ascii_graphic());
     if is_whole && is_plain { Ok(()) } else { Err("is no endpoint; write it as http://collector:4318".to_owned()) }
 }
@@ -85,37 +90,45 @@ mod tests {
         Endpoints::resolve(configured, lookup).map_err(|error| error.to_string())
     }
 
-    fn both(metrics: &str, traces: &str) -> Result<Endpoints, String> {
+    fn both(metrics: &str, traces: &str) -> Endpoints {
         let some = |url: &str| (!url.is_empty()).then(|| url.to_owned());
-        Ok(Endpoints { metrics: some(metrics), traces: some(traces) })
+        Endpoints { metrics: some(metrics), traces: some(traces) }
     }
 
     #[test]
     fn the_environment_wins_signal_by_signal() {
-        assert_eq!(resolve(None, &[]), both("", ""));
+        assert_eq!(resolve(None, &[]), Ok(both("", "")));
         let configured = Some("http://here:4318/");
-        assert_eq!(resolve(configured, &[]), both("http://here:4318/v1/metrics", "http://here:4318/v1/traces"));
+        assert_eq!(resolve(configured, &[]), Ok(both("http://here:4318/v1/metrics", "http://here:4318/v1/traces")));
         let general = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://there:4318/base");
-        let there = both("http://there:4318/base/v1/metrics", "http://there:4318/base/v1/traces");
+        let there = Ok(both("http://there:4318/base/v1/metrics", "http://there:4318/base/v1/traces"));
         assert_eq!(resolve(configured, &[general]), there);
         assert_eq!(resolve(None, &[general, ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")]), there);
         let traces = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://spans/");
-        assert_eq!(resolve(None, &[traces]), both("", "http://spans/"));
-        assert_eq!(resolve(configured, &[traces]), both("http://here:4318/v1/metrics", "http://spans/"));
+        assert_eq!(resolve(None, &[traces]), Ok(both("", "http://spans/")));
+        assert_eq!(resolve(configured, &[traces]), Ok(both("http://here:4318/v1/metrics", "http://spans/")));
         assert_eq!(resolve(configured, &[("OTEL_EXPORTER_OTLP_ENDPOINT", " ")]), resolve(configured, &[]));
     }
 
     #[test]
     fn what_is_switched_off_is_not_exported() {
         let configured = Some("http://here:4318");
-        assert_eq!(resolve(configured, &[("OTEL_SDK_DISABLED", "TRUE")]), both("", ""));
-        assert_eq!(resolve(configured, &[("OTEL_TRACES_EXPORTER", "none")]), both("http://here:4318/v1/metrics", ""));
+        assert_eq!(resolve(configured, &[("OTEL_SDK_DISABLED", "TRUE")]), Ok(both("", "")));
+        assert_eq!(
+            resolve(configured, &[("OTEL_TRACES_EXPORTER", "none")]),
+            Ok(both("http://here:4318/v1/metrics", ""))
+        );
     }
 
     #[test]
     fn what_cannot_be_used_is_named() {
         let error = resolve(Some("https://here"), &[]).unwrap_err();
         assert!(error.starts_with("telemetry.otlp_endpoint: export over TLS is not built in"), "{error}");
+        let error = resolve(Some("http://user:hunter2@here:4318"), &[]).unwrap_err();
+        assert!(
+            error.starts_with("telemetry.otlp_endpoint: holds credentials") && !error.contains("hunter2"),
+            "{error}"
+        );
         for url in ["here:4318", "http://", "http://:4318", "http:///v1", "http://a b"] {
             let error = resolve(None, &[("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", url)]).unwrap_err();
             let expected =

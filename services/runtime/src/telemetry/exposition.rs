@@ -46,7 +46,7 @@ impl Exposition {
 }
 
 /// The exporter adds a unit to every name; the rule is to add it to names that do not end in it already (OpenTelemetry
-/// specification, "Prometheus and OpenMetrics Compatibility", metric metadata).
+/// specification, its page on compatibility with Prometheus, "Metric Metadata").
 fn unit_once(name: &str) -> String {
     let (base, total) = name.strip_suffix("_total").map_or((name, ""), |base| (base, "_total"));
     match base.strip_suffix("_bytes_bytes") {

@@ -4,7 +4,7 @@
 //! a failure at most once a minute.
 
 mod collector;
-mod endpoint;
+pub(crate) mod endpoint;
 mod exposition;
 
 use std::time::Duration;
