@@ -4,4 +4,5 @@
 
 pub mod broker;
 pub mod chance;
+pub mod simulation;
 pub mod truth;

@@ -1,0 +1,280 @@
+//! A member's reading half: its place in the group, as its client keeps it in the background, and what it fetches.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use weir_bus::Delivery;
+use weir_bus::member::{Event, MemberError, Remedy};
+
+use super::cluster::State;
+use super::group::{MemberId, NotMember, Standing};
+
+/// A started partition.
+#[derive(Debug)]
+struct Fetch {
+    position: i64,
+    is_paused: bool,
+    /// Records that were fetched before the pause, and may still come.
+    fetched: usize,
+    told_end: bool,
+    is_out_of_range: bool,
+}
+
+/// A rebalance's news on its way to the application.
+#[derive(Debug)]
+enum News {
+    Assigned(BTreeSet<u32>),
+    Revoked(BTreeSet<u32>),
+}
+
+/// The reading half of a client.
+#[derive(Debug)]
+pub(super) struct Consumer {
+    process: usize,
+    pub(super) group: String,
+    pub(super) topic: String,
+    instance: Option<String>,
+    id: Option<MemberId>,
+    generation: u32,
+    /// What the client holds: assigned, and not to be given up.
+    held: BTreeSet<u32>,
+    /// What the application knows it has.
+    owned: BTreeSet<u32>,
+    news: VecDeque<News>,
+    is_fenced: bool,
+    /// Until then its heartbeats reach nobody.
+    cut_off_until: u64,
+    fetches: BTreeMap<u32, Fetch>,
+}
+
+fn fenced() -> MemberError {
+    MemberError { remedy: Remedy::Leave, detail: "another member has this one's instance id (fenced)".to_owned() }
+}
+
+impl Consumer {
+    pub(super) fn new(process: usize, group: &str, topic: &str, instance: Option<&str>) -> Self {
+        Self {
+            process,
+            group: group.to_owned(),
+            topic: topic.to_owned(),
+            instance: instance.map(str::to_owned),
+            id: None,
+            generation: 0,
+            held: BTreeSet::new(),
+            owned: BTreeSet::new(),
+            news: VecDeque::new(),
+            is_fenced: false,
+            cut_off_until: 0,
+            fetches: BTreeMap::new(),
+        }
+    }
+
+    /// Heartbeats reach the coordinator no more until `until`, and nothing of it the member.
+    pub(super) fn cut_off(&mut self, state: &mut State, until: u64) {
+        self.cut_off_until = until;
+        let now = state.now;
+        state.group_mut(&self.group).set_silent(self.process, Some(now));
+    }
+
+    /// What the client does in the background: heartbeats, joins, takes assignments.
+    pub(super) fn background(&mut self, state: &mut State) {
+        if self.is_fenced || state.now < self.cut_off_until {
+            return;
+        }
+        let must_tell_first = self.news.iter().any(|news| matches!(news, News::Revoked(_)));
+        let Some(id) = self.id else {
+            // What was lost is given up before the client joins anew.
+            if !must_tell_first {
+                let id = state.group_mut(&self.group).join(self.process, self.instance.as_deref());
+                state.note(|| format!("process {} joins {} as member {id}", self.process, self.group));
+                self.id = Some(id);
+            }
+            return;
+        };
+        let now = state.now;
+        let group = state.group_mut(&self.group);
+        if group.is_silent(id) {
+            group.set_silent(self.process, None);
+        }
+        match group.standing(id, self.instance.as_deref()) {
+            Standing::Fenced => {
+                self.is_fenced = true;
+                state.note(|| format!("process {} is fenced from {} at {now}", self.process, self.group));
+            }
+            Standing::Unknown => self.lose(state),
+            Standing::MustRejoin if !must_tell_first => group.rejoin(id, self.held.clone()),
+            Standing::MustRejoin | Standing::Waiting => {}
+            Standing::Member { generation, assignment } => {
+                if generation != self.generation {
+                    self.take(state, generation, assignment);
+                }
+            }
+        }
+    }
+
+    /// The group gave the member up: all it had is lost.
+    fn lose(&mut self, state: &mut State) {
+        state.note(|| format!("process {} has lost its membership of {}", self.process, self.group));
+        self.id = None;
+        self.generation = 0;
+        let lost = std::mem::take(&mut self.held);
+        if !lost.is_empty() {
+            self.news.push_back(News::Revoked(lost));
+        }
+    }
+
+    fn take(&mut self, state: &mut State, generation: u32, assignment: BTreeSet<u32>) {
+        state.note(|| format!("process {} in generation {generation} of {}: {assignment:?}", self.process, self.group));
+        self.generation = generation;
+        let revoked: BTreeSet<u32> = self.held.difference(&assignment).copied().collect();
+        let added: BTreeSet<u32> = assignment.difference(&self.held).copied().collect();
+        self.held = assignment;
+        if !revoked.is_empty() {
+            self.news.push_back(News::Revoked(revoked));
+        }
+        if !added.is_empty() {
+            self.news.push_back(News::Assigned(added));
+        }
+    }
+
+    /// Whether offsets may be committed under the membership as it stands.
+    pub(super) fn validate(&self, state: &State) -> Result<(), MemberError> {
+        if self.is_fenced {
+            return Err(fenced());
+        }
+        let abort = |detail: &str| Err(MemberError { remedy: Remedy::Abort, detail: detail.to_owned() });
+        match state.group(&self.group).validate(self.id, self.generation, self.instance.as_deref()) {
+            Ok(()) => Ok(()),
+            Err(NotMember::Fenced) => Err(fenced()),
+            Err(NotMember::Unknown) => abort("the group knows no such member"),
+            Err(NotMember::Generation) => abort("the group is in another generation"),
+        }
+    }
+
+    /// Id, generation and instance, as offsets are committed under them.
+    pub(super) fn membership(&self) -> (Option<MemberId>, u32, Option<&str>) {
+        (self.id, self.generation, self.instance.as_deref())
+    }
+
+    /// Whether the application was given this partition, and not yet told that it is gone.
+    pub(super) fn owns(&self, partition: u32) -> bool {
+        self.owned.contains(&partition)
+    }
+
+    pub(super) fn start(&mut self, state: &State, partition: u32, offset: i64) {
+        if !self.owns(partition) {
+            state.bug(&format!(
+                "process {} starts partition {partition} of {}, which it does not own",
+                self.process, self.topic
+            ));
+        }
+        if offset < 0 {
+            state.bug(&format!("process {} starts partition {partition} at offset {offset}", self.process));
+        }
+        let fetch = Fetch { position: offset, is_paused: false, fetched: 0, told_end: false, is_out_of_range: false };
+        self.fetches.insert(partition, fetch);
+    }
+
+    pub(super) fn set_paused(&mut self, state: &mut State, partition: u32, is_paused: bool) {
+        let fetched = state.chance.below(20) as usize;
+        if let Some(fetch) = self.fetches.get_mut(&partition) {
+            if is_paused && !fetch.is_paused {
+                fetch.fetched = fetched;
+            }
+            fetch.is_paused = is_paused;
+        } else if !self.owns(partition) {
+            state.bug(&format!(
+                "process {} pauses or resumes partition {partition}, which it does not own",
+                self.process
+            ));
+        }
+    }
+
+    /// Tells what there is to tell, then delivers records; false where there was nothing.
+    pub(super) fn poll(&mut self, state: &mut State, max: usize, into: &mut Vec<Event>) -> Result<bool, MemberError> {
+        if self.is_fenced {
+            return Err(fenced());
+        }
+        let before = into.len();
+        // Now and then records of a partition come before the news that it is gone.
+        if state.chance.percent(70) {
+            self.tell(state, into);
+        }
+        self.deliver(state, max, into);
+        Ok(into.len() > before)
+    }
+
+    fn tell(&mut self, state: &mut State, into: &mut Vec<Event>) {
+        let mut gave_up = false;
+        for news in std::mem::take(&mut self.news) {
+            match news {
+                News::Assigned(partitions) => {
+                    self.owned.extend(&partitions);
+                    into.push(Event::Assigned(partitions.into_iter().collect()));
+                }
+                News::Revoked(partitions) => {
+                    gave_up = true;
+                    for partition in &partitions {
+                        self.owned.remove(partition);
+                        self.fetches.remove(partition);
+                    }
+                    into.push(Event::Revoked(partitions.into_iter().collect()));
+                }
+            }
+        }
+        if gave_up && let Some(id) = self.id {
+            // The second step: once given up, the partitions may go to others.
+            let held = self.held.clone();
+            state.group_mut(&self.group).rejoin(id, held);
+        }
+    }
+
+    fn deliver(&mut self, state: &mut State, max: usize, into: &mut Vec<Event>) {
+        let mut order: Vec<u32> = self.fetches.keys().copied().collect();
+        for index in (1..order.len()).rev() {
+            order.swap(index, state.chance.index(index + 1));
+        }
+        let mut left = max;
+        let mut records: Vec<Delivery> = Vec::new();
+        for partition in order {
+            let share = match state.chance.below(6) {
+                0 => 0,
+                1 => 1 + state.chance.below(3) as usize,
+                2 | 3 => 1 + state.chance.below(60) as usize,
+                _ => 500,
+            };
+            let Some(fetch) = self.fetches.get_mut(&partition) else { continue };
+            let log = state.log(&self.topic, partition);
+            if fetch.is_out_of_range {
+                continue;
+            }
+            if fetch.position < log.start() || fetch.position > log.end() {
+                fetch.is_out_of_range = true;
+                into.push(Event::OutOfRange { partition });
+                continue;
+            }
+            let mut share = share.min(left);
+            if fetch.is_paused {
+                share = share.min(fetch.fetched);
+                fetch.fetched -= share;
+            }
+            if share == 0 {
+                continue;
+            }
+            fetch.position = log.read(fetch.position, share, &mut records);
+            left -= records.len();
+            fetch.told_end &= records.is_empty();
+            into.extend(records.drain(..).map(|delivery| Event::Record { partition, delivery }));
+            if fetch.position >= log.stable_end() && !fetch.told_end {
+                fetch.told_end = true;
+                into.push(Event::End { partition });
+            }
+        }
+    }
+
+    /// An orderly end: a dynamic member says so, a static one keeps its place.
+    pub(super) fn close(&mut self, state: &mut State) {
+        if let (Some(id), None) = (self.id, &self.instance) {
+            state.group_mut(&self.group).leave(id);
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! A simulated log: brokers, groups and transactions in memory, on virtual time, under a schedule of faults that follows from
+//! a seed. The shards that run over Kafka run over it, unchanged.
+//!
+//! What it can do to a member is what Kafka can: see [`Cluster`] and [`Faults`]. What a member must not do makes it panic,
+//! naming the seed.
+
+mod cluster;
+mod consumer;
+mod faults;
+mod group;
+mod log;
+mod member;
+pub mod plain;
+mod producer;
+pub mod tally;
+pub mod world;
+
+pub use cluster::{Cluster, Trace};
+pub use faults::{Call, Faults};
+pub use member::{Membership, SimulatedMember};

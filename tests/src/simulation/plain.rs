@@ -1,0 +1,75 @@
+//! Schedules of the shard alone: members of one group over tallies, whose every output can be foretold.
+
+use weir_bus::Message;
+use weir_bus::shard::{Shard, ShardSettings, Start};
+
+use super::cluster::{Cluster, Trace};
+use super::faults::Faults;
+use super::member::{Membership, SimulatedMember};
+use super::tally::{Tally, TallySettings, foretold, value_of};
+use super::world::{Happened, Maker, World, is_drained};
+use crate::chance::Chance;
+
+const GROUP: &str = "tally";
+const INPUT: &str = "in";
+const STATE: &str = "state";
+const OUTPUT: &str = "out";
+
+/// 2026-01-01 00:00:00 UTC.
+const TIME_OF_DAY: i64 = 1_767_225_600_000_000;
+
+fn maker(seat: u64, is_static: bool) -> Maker {
+    Box::new(move |cluster, process| {
+        let membership = Membership {
+            process,
+            group: GROUP.to_owned(),
+            topic: INPUT.to_owned(),
+            instance: is_static.then(|| format!("seat-{seat}")),
+            transactional_id: format!("seat-{seat}"),
+        };
+        let member = SimulatedMember::join(cluster, &membership);
+        let settings =
+            ShardSettings { start: Start::Earliest, ..ShardSettings::new(INPUT, STATE, vec![OUTPUT.to_owned()]) };
+        let task_settings = TallySettings { output: OUTPUT.to_owned(), state: STATE.to_owned() };
+        Box::new(Shard::<_, Tally>::new(member, settings, task_settings))
+    })
+}
+
+/// Runs the schedule of a seed; returns what happened in it.
+///
+/// # Panics
+/// Naming the seed, where a contract is violated or the outputs are not those foretold.
+#[must_use]
+pub fn run(seed: u64, trace: Option<Trace>) -> Happened {
+    let mut chance = Chance::new(seed ^ 0x5eed);
+    let partitions = chance.between(1, 4) as u32;
+    let cluster = Cluster::new(seed, Faults::any(&mut chance), TIME_OF_DAY);
+    if let Some(trace) = trace {
+        cluster.set_trace(trace);
+    }
+    cluster.create(INPUT, partitions);
+    cluster.create(STATE, partitions);
+    cluster.create(OUTPUT, 2);
+    let mut numbers = vec![Vec::new(); partitions as usize];
+    for number in 0..chance.between(20, 200) {
+        let partition = chance.below(u64::from(partitions)) as u32;
+        numbers[partition as usize].push(number);
+        cluster.append(Message::new(INPUT, partition, "", value_of(number)), 0);
+    }
+    let is_static = chance.percent(50);
+    let makers = (0..chance.between(1, 3)).map(|seat| maker(seat, is_static)).collect();
+    let world = World::new(seed, cluster, makers);
+    for _ in 0..chance.between(20, 300) {
+        world.turn();
+    }
+    world.calm_down(|cluster| is_drained(cluster, GROUP, INPUT));
+
+    let mut said: Vec<String> =
+        world.cluster.all_committed_records(OUTPUT).into_iter().map(|record| record.key).collect();
+    said.sort();
+    let all = numbers.iter().zip(0..);
+    let mut expected: Vec<String> = all.flat_map(|(numbers, partition)| foretold(partition, numbers)).collect();
+    expected.sort();
+    assert_eq!(said, expected, "seed {seed}: what is said is not what was foretold");
+    world.happened()
+}
