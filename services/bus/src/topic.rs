@@ -78,6 +78,17 @@ pub const TOPICS: [TopicSpec; 17] = [
     spec(DEAD, 4, 4, &[DELETE, DAY_7]),
 ];
 
+/// The topic that holds the state of those who read the topic with this suffix, if they keep any: both by suffix.
+#[must_use]
+pub fn state_of(suffix: &str) -> Option<&'static str> {
+    match suffix {
+        FLOWS => Some(STATE_SOURCE),
+        PARTIALS => Some(STATE_SITE),
+        FINDINGS => Some(STATE_RESULTS),
+        _ => None,
+    }
+}
+
 /// The names of one lane's topics.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Topics {
@@ -255,8 +266,11 @@ mod tests {
             let spec = TOPICS.iter().find(|spec| spec.suffix == suffix).unwrap();
             (spec.partitions_production, spec.partitions_development)
         };
-        assert_eq!(partitions(STATE_SOURCE), partitions(FLOWS));
-        assert_eq!(partitions(STATE_SITE), partitions(PARTIALS));
-        assert_eq!(partitions(STATE_RESULTS), partitions(FINDINGS));
+        let with_state: Vec<(&str, &str)> =
+            TOPICS.iter().filter_map(|spec| Some((spec.suffix, state_of(spec.suffix)?))).collect();
+        assert_eq!(with_state, [(FLOWS, STATE_SOURCE), (PARTIALS, STATE_SITE), (FINDINGS, STATE_RESULTS)]);
+        for (input, state) in with_state {
+            assert_eq!(partitions(state), partitions(input));
+        }
     }
 }

@@ -124,6 +124,12 @@ impl Positions {
         Some(partition)
     }
 
+    /// The partition, if it is started.
+    pub(super) fn started_at(&self, partition: i32) -> Option<u32> {
+        let partition = u32::try_from(partition).ok()?;
+        self.0.get(partition as usize)?.map(|_| partition)
+    }
+
     /// Started partitions and their positions.
     pub(super) fn started(&self) -> Vec<(u32, i64)> {
         self.0.iter().zip(0_u32..).filter_map(|(position, partition)| Some((partition, (*position)?))).collect()

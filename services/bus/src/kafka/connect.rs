@@ -11,6 +11,9 @@ use super::settings::{Settings, SettingsError};
 /// One attempt; errors of connections are looked at after each.
 const ATTEMPT: Duration = Duration::from_millis(500);
 
+/// An error of the first broker asked is believed after this: another one may be in better order.
+const OTHERS: Duration = Duration::from_secs(2);
+
 /// Why there is no connection, as far as the client can tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConnectFault {
@@ -105,16 +108,17 @@ pub(super) fn watcher(
         .watcher()
         .create_with_context(notices.clone())
         .map_err(|error| ConnectError::creation(settings, &error))?;
-    let deadline = Instant::now() + patience;
+    let began = Instant::now();
     loop {
         // The cluster's id needs a connection that is through with TLS and SASL, and no permission on any topic.
         if watcher.client().fetch_cluster_id(ATTEMPT).is_some() {
+            notices.recovered();
             return Ok(watcher);
         }
         serve(&watcher);
         let fault = notices.cause().map(|incident| fault_of(&incident));
         let hopeless = fault.is_some_and(|fault| fault != ConnectFault::Unreachable);
-        if hopeless || Instant::now() >= deadline {
+        if began.elapsed() >= patience || (hopeless && began.elapsed() >= OTHERS) {
             return Err(error_of(settings, notices, "no answer"));
         }
     }

@@ -227,6 +227,10 @@ impl KafkaMember {
                 }
                 return Ok(true);
             }
+            Some(Err(KafkaError::PartitionEOF(partition))) => {
+                into.extend(self.positions.started_at(partition).map(|partition| Event::End { partition }));
+                return Ok(true);
+            }
             Some(Err(error)) => {
                 if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AutoOffsetReset) {
                     self.out_of_range = true;
@@ -402,7 +406,7 @@ impl Drop for KafkaMember {
     }
 }
 
-fn partition_count(watcher: &BaseConsumer<Notices>, topic: &str) -> Result<u32, KafkaError> {
+pub(super) fn partition_count(watcher: &BaseConsumer<Notices>, topic: &str) -> Result<u32, KafkaError> {
     let metadata = watcher.fetch_metadata(Some(topic), CALL)?;
     let found = metadata.topics().iter().find(|found| found.name() == topic);
     if let Some(error) = found.and_then(MetadataTopic::error).filter(IsError::is_error) {

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
@@ -15,6 +16,9 @@ use rdkafka::producer::ProducerContext;
 
 /// Different texts kept at a time; more are counted under the last one's place.
 const MAX_TEXTS: usize = 16;
+
+/// An error that old explains nothing that happens now.
+const STALE: Duration = Duration::from_secs(60);
 
 /// A text, and how often it came since it was last taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +34,7 @@ pub struct Warning {
 pub(super) struct Incident {
     pub(super) code: RDKafkaErrorCode,
     pub(super) text: String,
+    when: Instant,
 }
 
 #[derive(Debug, Default)]
@@ -62,7 +67,7 @@ impl Notices {
     }
 
     pub(super) fn met(&self, code: RDKafkaErrorCode, text: &str) {
-        let incident = Incident { code, text: one_line(text) };
+        let incident = Incident { code, text: one_line(text), when: Instant::now() };
         self.warn(incident.text.clone());
         let mut kept = self.lock();
         if code != RDKafkaErrorCode::AllBrokersDown {
@@ -71,10 +76,18 @@ impl Notices {
         kept.last = Some(incident);
     }
 
-    /// The error that says most about why nothing works.
+    /// The error that says most about why nothing works at present.
     pub(super) fn cause(&self) -> Option<Incident> {
         let kept = self.lock();
-        kept.telling.clone().or_else(|| kept.last.clone())
+        let is_fresh = |incident: &&Incident| incident.when.elapsed() < STALE;
+        kept.telling.iter().chain(&kept.last).find(is_fresh).cloned()
+    }
+
+    /// What was met before does not matter any more: it works.
+    pub(super) fn recovered(&self) {
+        let mut kept = self.lock();
+        kept.telling = None;
+        kept.last = None;
     }
 
     fn lock(&self) -> MutexGuard<'_, Kept> {

@@ -58,8 +58,9 @@ const CONSUMER: [(&str, &str); 7] = [
 ];
 
 /// For a member of a group. The offset that it starts from is always given: no reset may guess one.
-const MEMBER: [(&str, &str); 4] = [
+const MEMBER: [(&str, &str); 5] = [
     ("auto.offset.reset", "error"),
+    ("enable.partition.eof", "true"),
     ("partition.assignment.strategy", "cooperative-sticky"),
     ("session.timeout.ms", "15000"),
     ("max.poll.interval.ms", "300000"),
@@ -173,6 +174,13 @@ impl Settings {
         config
     }
 
+    /// Follows a topic for somebody who looks on.
+    pub(super) fn follower(&self) -> ClientConfig {
+        let mut config = self.reader(&self.client_id);
+        config.set("fetch.wait.max.ms", "250");
+        config
+    }
+
     /// Sees records of unfinished transactions too: the true ends of logs, which a reader of committed records is not told.
     pub(super) fn watcher(&self) -> ClientConfig {
         let mut config = self.config(&[&CONSUMER]);
@@ -185,6 +193,16 @@ impl Settings {
         let mut config = self.config(&[&[("transaction.timeout.ms", "10000")], &PRODUCER]);
         config.set("transactional.id", transactional_id);
         config
+    }
+
+    /// Writes without transactions, each record once and in order.
+    pub(super) fn publisher(&self) -> ClientConfig {
+        self.config(&[&PRODUCER])
+    }
+
+    /// Makes and describes topics.
+    pub(super) fn admin(&self) -> ClientConfig {
+        self.config(&[])
     }
 
     /// The operator's properties over Weir's defaults; what is protected, [`Settings::check`] has refused.

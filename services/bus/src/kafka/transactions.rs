@@ -181,7 +181,7 @@ impl Transactions {
     }
 }
 
-fn owned(headers: &Headers) -> OwnedHeaders {
+pub(super) fn owned(headers: &Headers) -> OwnedHeaders {
     let empty = OwnedHeaders::new_with_capacity(headers.len());
     headers.iter().fold(empty, |owned, (key, value)| owned.insert(Header { key, value: Some(value.as_slice()) }))
 }
