@@ -27,7 +27,7 @@ pub use sections::{
     Stage, Start, Telemetry, Topics,
 };
 pub use special::{KafkaProperties, PrefixLength, Profiles, SecretSeed, Sink};
-pub use units::ByteSize;
+pub use units::{ByteSize, parse_duration};
 pub use value::{ConfigValue, Kind, Raw};
 
 use resolve::Settings;
