@@ -174,12 +174,12 @@ fn threat(anomaly: &Anomaly) -> Option<Value> {
 
 /// Ids, pages and, if all are known, names: arrays in the same order.
 fn named(ids: &BTreeSet<&str>) -> Map<String, Value> {
-    let mut named = Map::new();
-    put(&mut named, "id", json!(ids));
-    put(&mut named, "reference", ids.iter().map(|id| attack::reference(id)).collect::<Vec<_>>());
+    let mut arrays = Map::new();
+    put(&mut arrays, "id", json!(ids));
+    put(&mut arrays, "reference", ids.iter().map(|id| attack::reference(id)).collect::<Vec<_>>());
     let names: Option<Vec<&str>> = ids.iter().map(|id| Some(attack::technique(id)?.name)).collect();
-    put_some(&mut named, "name", names.map(Value::from));
-    named
+    put_some(&mut arrays, "name", names.map(Value::from));
+    arrays
 }
 
 /// Every address and name of the anomaly, so that one search finds it by any of them.

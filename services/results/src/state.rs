@@ -51,7 +51,8 @@ pub(crate) struct State {
     pub(crate) ledger: Ledger,
     /// Number of the last commit.
     pub(crate) epoch: u64,
-    state_from: i64,
+    /// Offset of the state partition from where all of it stands.
+    stands_from: i64,
     read_through: i64,
     written: u64,
     rewrite: Option<Rewrite>,
@@ -82,7 +83,7 @@ impl State {
         Self {
             ledger: Ledger::new(ledger_capacity),
             epoch: 0,
-            state_from: 0,
+            stands_from: 0,
             read_through: 0,
             written: 0,
             rewrite: None,
@@ -97,7 +98,7 @@ impl State {
         state_from: i64,
         damage: Damage,
     ) -> Result<Loaded, Refusal> {
-        let mut state = Self { state_from, ..Self::new(ledger_capacity) };
+        let mut state = Self { stands_from: state_from, ..Self::new(ledger_capacity) };
         let mut newest = None;
         for entry in entries {
             let applied = match entry.table.as_str() {
@@ -172,7 +173,7 @@ impl State {
         let metadata = CommitMetadata {
             epoch: self.epoch,
             replay_from: offset,
-            state_from: self.state_from,
+            state_from: self.stands_from,
             watermark: (clock != Micros::MIN).then_some(clock),
         };
         (entries, metadata)
@@ -199,7 +200,7 @@ impl State {
         };
         self.rewrite = (!is_done).then_some(rewrite);
         if is_done {
-            self.state_from = rewrite.began_at;
+            self.stands_from = rewrite.began_at;
         }
     }
 

@@ -14,12 +14,12 @@ pub(crate) fn finding(value: Value) -> Result<Finding, (Value, String)> {
     }
 }
 
-/// The anomaly that a value holds, or why it holds none.
-pub(crate) fn anomaly(value: Value) -> Result<Anomaly, String> {
+/// The anomaly that a value holds, or the value and why it holds none.
+pub(crate) fn anomaly(value: Value) -> Result<Anomaly, (Value, String)> {
     match value {
         Value::Anomaly(anomaly) => Ok(*anomaly),
-        Value::Bytes(bytes) => codec::decode_anomaly(&bytes).map_err(|error| error.to_string()),
-        _ => Err("not an anomaly".to_owned()),
+        Value::Bytes(bytes) => codec::decode_anomaly(&bytes).map_err(|error| (Value::Bytes(bytes), error.to_string())),
+        other => Err((other, "not an anomaly".to_owned())),
     }
 }
 

@@ -11,7 +11,7 @@ use support::sample::{self, NOON, Sample as _};
 use support::{assert_golden, assert_golden_json};
 use weir_results::{
     CannotJudge, CaptureSummary, Episodes, RunFacts, TableOptions, capture_report, ecs, json_line, message,
-    render_table, verdict_line,
+    render_table, tail_line, verdict_line,
 };
 use weir_schemas::finding::Party;
 use weir_schemas::{Anomaly, EpisodeState, Finding, Severity};
@@ -84,6 +84,20 @@ fn summary() -> CaptureSummary {
     answers_only.vantage = weir_schemas::flow::VANTAGE_REVERSE;
     summary.add(&answers_only);
     summary
+}
+
+#[test]
+fn tail() {
+    let whole = TableOptions { width: usize::MAX, ..TableOptions::default() };
+    let narrow = TableOptions { width: 80, colour: true, ..TableOptions::default() };
+    let mut lines = String::new();
+    for options in [whole, narrow] {
+        for anomaly in anomalies() {
+            lines.push_str(&tail_line(&anomaly, &options));
+            lines.push('\n');
+        }
+    }
+    assert_golden("tail.txt", &lines);
 }
 
 #[test]
@@ -194,6 +208,7 @@ fn no_rendering_lets_a_name_act_on_a_terminal() {
         render_table(&found, &hostile_facts(), &plain),
         render_table(&found, &hostile_facts(), &TableOptions { width: 50, ..plain }),
         verdict_line(&hostile(), &plain),
+        tail_line(&hostile(), &plain),
         json_line(&hostile()),
         capture_report(&summary, &found, &hostile_facts()),
     ];

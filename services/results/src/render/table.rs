@@ -118,7 +118,7 @@ fn judged(facts: &RunFacts) -> String {
     format!("{read} Judged{profile} by {}.", detectors.join(", "))
 }
 
-fn what(anomaly: &Anomaly) -> String {
+pub(super) fn what(anomaly: &Anomaly) -> String {
     let detector = text::printable(&anomaly.detector);
     match anomaly.variant.as_str() {
         "" => detector,
@@ -126,7 +126,7 @@ fn what(anomaly: &Anomaly) -> String {
     }
 }
 
-fn who(anomaly: &Anomaly) -> String {
+pub(super) fn who(anomaly: &Anomaly) -> String {
     match (&anomaly.source, &anomaly.target) {
         (None, None) => explain::target(anomaly),
         _ => format!("{} → {}", explain::source(anomaly), explain::target(anomaly)),
@@ -139,12 +139,12 @@ struct Row {
 }
 
 const HEADINGS: [&str; 6] = ["WHAT", "SOURCE → TARGET", "OBSERVED (THRESHOLD)", "SURE", "SINCE (UTC)", "LASTED"];
-const SEVERITY_COLUMNS: usize = 8;
+pub(super) const SEVERITY_COLUMNS: usize = 8;
 /// The column that may be cut: names can be long, and the words below the table repeat them whole.
 const WHO: usize = 1;
 /// Two IPv4 addresses and the arrow.
 const LEAST_WHO_COLUMNS: usize = 33;
-const GAP: &str = "  ";
+pub(super) const GAP: &str = "  ";
 
 fn row(episode: &Episode) -> Row {
     let last = &episode.last;
