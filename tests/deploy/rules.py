@@ -207,8 +207,8 @@ def permissions(root, _model):
             yield f"{where}: pattern type {pattern}"
         if kind == "topic" and (name != "weir." if pattern == "prefixed" else name.removeprefix("weir.") not in suffixes):
             yield f"{where}: {name} is no topic of services/bus/src/topic.rs"
-        # Sources make names of the lane, `weir` here, and the rest.
-        if kind == "group" and principal not in FOREIGN and "{}" + name.removeprefix("weir") not in sources:
+        # Sources make a group's name of the lane, `weir` here, and the rest.
+        if kind == "group" and principal not in FOREIGN and name.removeprefix("weir-") not in sources:
             yield f"{where}: no source names the group {name}"
         if tuple(row[:5]) in seen:
             yield f"{where}: twice"
