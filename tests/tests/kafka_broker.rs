@@ -21,6 +21,9 @@ use weir_tests::broker::{
 /// Longer than any election, restart or busy machine takes.
 const PATIENCE: Duration = Duration::from_secs(90);
 
+/// Nothing is committed for it; librdkafka wants a group all the same, and waits long for one that it may not describe.
+const READERS: &str = "readers";
+
 #[test]
 fn committed_messages_are_read_and_aborted_ones_are_not() {
     let client = plain(broker::shared().bootstrap());
@@ -124,7 +127,8 @@ fn a_secured_node_lets_in_who_has_the_password_and_allows_what_is_allowed() {
     let topic = |operation| AccessRule::prefixed("alice", operation, Resource::Topic, "hers.");
     let transactions = AccessRule::literal("alice", Operation::Write, Resource::TransactionalId, "hers");
     assert_eq!(transactions.pattern, Pattern::Literal);
-    let rules = [topic(Operation::Create), topic(Operation::Write), topic(Operation::Read), transactions];
+    let group = AccessRule::literal("alice", Operation::Read, Resource::Group, READERS);
+    let rules = [topic(Operation::Create), topic(Operation::Write), topic(Operation::Read), transactions, group];
     secured.broker().allow(&rules).unwrap();
 
     create(&alice, "hers.topic").unwrap();
@@ -204,6 +208,11 @@ fn transact(producer: &BaseProducer, topic: &str, values: &[&str], end: End) {
     for value in values {
         producer.send(BaseRecord::<(), _>::to(topic).payload(*value)).unwrap();
     }
+    // Delivered, aborted ones too: what is never sent need not be hidden from readers.
+    let deadline = Instant::now() + PATIENCE;
+    while producer.in_flight_count() > 0 && Instant::now() < deadline {
+        producer.poll(Duration::from_millis(1));
+    }
     match end {
         End::Commit => insist(|| producer.commit_transaction(PATIENCE)),
         End::Abort => insist(|| producer.abort_transaction(PATIENCE)),
@@ -225,7 +234,7 @@ fn insist(mut call: impl FnMut() -> Result<(), KafkaError>) {
 /// The first `count` committed values of a topic's only partition.
 fn read(client: &ClientConfig, topic: &str, count: usize) -> Vec<String> {
     let mut config = client.clone();
-    config.set("group.id", "unused").set("isolation.level", "read_committed");
+    config.set("group.id", READERS).set("isolation.level", "read_committed");
     let consumer: BaseConsumer = config.create().unwrap();
     let mut assignment = TopicPartitionList::new();
     assignment.add_partition_offset(topic, 0, Offset::Beginning).unwrap();

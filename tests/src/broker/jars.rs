@@ -45,11 +45,14 @@ fn fetch() -> Result<PathBuf, String> {
 /// Kafka 4's broker needs Java 17.
 fn require_java() -> Result<(), String> {
     const ADVICE: &str = "install the package openjdk-17-jre-headless, or name a broker by KAFKA_BOOTSTRAP";
-    let output =
-        Command::new("java").arg("-version").output().map_err(|error| format!("java does not run: {error}; {ADVICE}"))?;
+    let output = Command::new("java")
+        .arg("-version")
+        .output()
+        .map_err(|error| format!("java does not run: {error}; {ADVICE}"))?;
     // `openjdk version "17.0.15" 2025-04-15`, on standard error.
     let words = String::from_utf8_lossy(&output.stderr);
-    let major = words.split('"').nth(1).and_then(|version| version.split('.').next()).and_then(|text| text.parse().ok());
+    let major =
+        words.split('"').nth(1).and_then(|version| version.split('.').next()).and_then(|text| text.parse().ok());
     match major {
         Some(17_u32..) => Ok(()),
         _ => Err(format!("Kafka needs Java 17 or newer, and java here says {:?}; {ADVICE}", words.lines().next())),
