@@ -137,5 +137,9 @@ pub enum PartialBody {
         complete: bool,
         /// What made it less than exact.
         degraded: Vec<String>,
+        /// Of the sensors whose ends it has read, the greatest boot, µs: ends of the same generation belong together, in
+        /// whatever order the partitions' markers come.
+        #[serde(default)]
+        generation: Micros,
     },
 }

@@ -25,7 +25,7 @@ pub const ANOMALY: Schema =
 
 /// Partials.
 pub const PARTIAL: Schema =
-    Schema { name: "weir.PartialV1", text: include_str!("../avro/partial.avsc"), fingerprint: 0x05a9_62e8_43e1_8e52 };
+    Schema { name: "weir.PartialV1", text: include_str!("../avro/partial.avsc"), fingerprint: 0x42ae_0420_9dc3_f5bf };
 
 /// State slots.
 pub const STATE: Schema =

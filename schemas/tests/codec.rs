@@ -294,6 +294,8 @@ fn arrays_in_several_blocks_are_read_and_false_sizes_refused() {
         bytes.extend_from_slice(&[0; 4 + 8 + 3]);
         bytes.extend_from_slice(&[2, 0, 1]);
         bytes.extend_from_slice(blocks);
+        // Its generation.
+        bytes.push(0);
         codec::decode_partial(&bytes).map(|partial| match partial.body {
             weir_schemas::PartialBody::Marker { degraded, .. } => degraded,
             other => panic!("{other:?}"),

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use clap::{Parser, ValueEnum};
 use weir_bus::Value;
-use weir_engine::{EngineConfig, Profile, SiteTask, SourceTask, TaskIdentity};
+use weir_engine::{EngineConfig, Profile, SiteTask, SourceTask, StageTask, TaskIdentity};
 use weir_schemas::{Micros, Record, SECOND_US};
 use weir_sensor::flow::FlowConfig;
 use weir_sensor::input::{InputOptions, open};

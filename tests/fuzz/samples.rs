@@ -97,7 +97,7 @@ pub fn partials() -> Vec<Partial> {
             sensors: sensors.clone(),
         },
         PartialBody::Site { site: "local".into(), packets: 10, bytes: 1_000, flows: 3, sensors },
-        PartialBody::Marker { ended: true, complete: true, degraded: vec!["forced".to_owned()] },
+        PartialBody::Marker { ended: true, complete: true, degraded: vec!["forced".to_owned()], generation: 7 },
     ];
     bodies.map(|body| Partial { v: 1, partition: 0, partition_count: 12, pane: TIME, rules_hash: 5, body }).to_vec()
 }

@@ -7,6 +7,7 @@ use super::wire::{Input, Wire, put_long, put_octets, wire_record};
 use crate::host::{Host, Text};
 use crate::partial::{DistinctSet, Partial, PartialBody, PartialFlow, PartialSensor};
 use crate::state::StateEntry;
+use crate::time::Micros;
 
 wire_record!(PartialSensor { id, vantage, loss });
 
@@ -120,7 +121,7 @@ body_block!(ResponderBlock, Responder {
     sensors: Arc<[PartialSensor]>,
 });
 body_block!(SiteBlock, Site { site: Text, packets: u64, bytes: u64, flows: u64, sensors: Arc<[PartialSensor]> });
-body_block!(MarkerBlock, Marker { ended: bool, complete: bool, degraded: Vec<String> });
+body_block!(MarkerBlock, Marker { ended: bool, complete: bool, degraded: Vec<String>, generation: Micros });
 
 /// Appends fields one after the other.
 macro_rules! put_all {
@@ -161,7 +162,9 @@ fn put_body(body: &PartialBody, out: &mut Vec<u8>) {
         PartialBody::Site { site, packets, bytes, flows, sensors } => {
             put_all!(out; site, packets, bytes, flows, sensors);
         }
-        PartialBody::Marker { ended, complete, degraded } => put_all!(out; ended, complete, degraded),
+        PartialBody::Marker { ended, complete, degraded, generation } => {
+            put_all!(out; ended, complete, degraded, generation);
+        }
     }
     out.extend(std::iter::repeat_n(0, BLOCKS - 1 - index));
 }

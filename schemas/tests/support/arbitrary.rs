@@ -89,8 +89,9 @@ fn any_body() -> impl Strategy<Value = PartialBody> {
     );
     let site = (any_text(), any_count(), any_count(), any_count(), any_sensors())
         .prop_map(|(site, packets, bytes, flows, sensors)| PartialBody::Site { site, packets, bytes, flows, sensors });
-    let marker = (any::<bool>(), any::<bool>(), vec(any_string(), 0..3))
-        .prop_map(|(ended, complete, degraded)| PartialBody::Marker { ended, complete, degraded });
+    let marker = (any::<bool>(), any::<bool>(), vec(any_string(), 0..3), any::<i64>()).prop_map(
+        |(ended, complete, degraded, generation)| PartialBody::Marker { ended, complete, degraded, generation },
+    );
     prop_oneof![receiver, any_responder(), site, marker]
 }
 

@@ -259,12 +259,13 @@ fn body(body: &PartialBody) -> (&'static str, Value) {
                 ("sensors", partial_sensors(sensors)),
             ]),
         ),
-        PartialBody::Marker { ended, complete, degraded } => (
+        PartialBody::Marker { ended, complete, degraded, generation } => (
             "marker",
             record([
                 ("ended", Value::Boolean(*ended)),
                 ("complete", Value::Boolean(*complete)),
                 ("degraded", array(degraded, |word| text(word))),
+                ("generation", long(*generation)),
             ]),
         ),
     }

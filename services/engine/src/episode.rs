@@ -277,11 +277,10 @@ impl Episodes {
         Ok(())
     }
 
-    /// Takes out the episodes that close at the close of `pane`; all of them when `pane` is none.
-    pub fn close(&mut self, pane: Option<Micros>, changes: &mut Vec<SlotChange>) -> Vec<Episode> {
-        let due = |episode: &Episode| pane.is_none_or(|pane| episode.closes_at() <= pane);
+    /// Takes out the episodes that are due, in key order.
+    pub fn close(&mut self, is_due: impl Fn(&Episode) -> bool, changes: &mut Vec<SlotChange>) -> Vec<Episode> {
         let keys: Vec<EpisodeKey> =
-            self.iter().filter(|episode| due(episode)).map(|episode| episode.key.clone()).collect();
+            self.iter().filter(|episode| is_due(episode)).map(|episode| episode.key.clone()).collect();
         let mut closed = Vec::with_capacity(keys.len());
         for key in keys {
             if let Some((slot, episode)) = self.open.remove(&key) {

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
 use weir_schemas::StateEntry;
 
 /// Version of the slot bodies' encoding. A binary reads this and the one before.
@@ -13,11 +14,14 @@ pub const STATE_VERSION: u32 = 1;
 /// Pane closes between two rewrites: 15 min.
 const REWRITE_PANES: u64 = 90;
 
+/// Commits after which a rewrite is due although few panes closed: a quiet task's heads add up as well.
+const REWRITE_COMMITS: u64 = 2_000;
+
 /// Bytes of a rewrite that one commit carries.
 const REWRITE_BYTES_PER_COMMIT: usize = 256 << 10;
 
 /// The tables of a task.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Table {
     /// Summaries of closed panes.
     Summary,
@@ -56,10 +60,26 @@ impl Table {
     }
 }
 
-#[derive(Clone, Debug)]
+/// A rewrite of all slots on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Rewrite {
     began_at: i64,
+    began_epoch: u64,
     next: Option<(Table, u32)>,
+}
+
+/// How far the rewrites are: travels in the head, so that a task that often restarts finishes them all the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rewriting {
+    /// From this offset of the state partition on, every slot is found.
+    state_from: i64,
+    /// The commit that wrote there; what older ones wrote plays no part.
+    since_epoch: u64,
+    /// Pane closes since the newest rewrite began.
+    closes: u64,
+    /// Commits since then.
+    commits: u64,
+    current: Option<Rewrite>,
 }
 
 /// The slots, and which of them changed since the last commit.
@@ -67,9 +87,9 @@ struct Rewrite {
 pub struct Image {
     slots: BTreeMap<(Table, u32), Vec<u8>>,
     dirty: BTreeSet<(Table, u32)>,
-    state_from: i64,
-    rewrite: Option<Rewrite>,
-    closes_since_rewrite: u64,
+    rewriting: Rewriting,
+    /// A commit was made, or loaded: before the first, nothing in the state partition is of this image.
+    is_committed: bool,
 }
 
 impl Image {
@@ -87,7 +107,7 @@ impl Image {
 
     /// Counts a pane close towards the next rewrite.
     pub fn pane_closed(&mut self) {
-        self.closes_since_rewrite += 1;
+        self.rewriting.closes += 1;
     }
 
     /// Bytes held.
@@ -99,37 +119,51 @@ impl Image {
     /// From where the state topic must be read to see every slot.
     #[must_use]
     pub fn state_from(&self) -> i64 {
-        self.state_from
+        self.rewriting.state_from
+    }
+
+    /// How far the rewrites are; for the head of the commit whose entries were just taken.
+    #[must_use]
+    pub fn rewriting(&self) -> Rewriting {
+        self.rewriting
     }
 
     /// The entries of a commit that begins at `state_end` of the state partition, without the head.
     pub fn take_dirty(&mut self, epoch: u64, state_end: i64) -> Vec<StateEntry> {
-        if self.rewrite.is_none() && self.closes_since_rewrite >= REWRITE_PANES {
+        self.rewriting.commits += 1;
+        if !self.is_committed {
+            // All there is was put since the task began: this commit holds all of it.
+            self.is_committed = true;
+            self.rewriting = Rewriting { state_from: state_end, since_epoch: epoch, ..Rewriting::default() };
+        }
+        let is_due = self.rewriting.closes >= REWRITE_PANES || self.rewriting.commits >= REWRITE_COMMITS;
+        if self.rewriting.current.is_none() && is_due {
             let next = self.slots.keys().next().copied();
-            self.rewrite = Some(Rewrite { began_at: state_end, next });
-            self.closes_since_rewrite = 0;
+            self.rewriting.current = Some(Rewrite { began_at: state_end, began_epoch: epoch, next });
+            (self.rewriting.closes, self.rewriting.commits) = (0, 0);
         }
         let dirty = std::mem::take(&mut self.dirty);
         let mut entries: Vec<StateEntry> = dirty.iter().map(|place| self.entry(*place, epoch)).collect();
+        let Some(mut rewrite) = self.rewriting.current else { return entries };
         let mut written = 0;
-        if let Some(rewrite) = &mut self.rewrite {
-            while let Some(place) = rewrite.next {
-                if written >= REWRITE_BYTES_PER_COMMIT {
-                    break;
-                }
-                if let Some(body) = self.slots.get(&place)
-                    && !dirty.contains(&place)
-                {
-                    written += body.len();
-                    entries.push(entry_of(place, epoch, body.clone()));
-                }
-                let after = (std::ops::Bound::Excluded(place), std::ops::Bound::Unbounded);
-                rewrite.next = self.slots.range(after).next().map(|(place, _)| *place);
+        while let Some(place) = rewrite.next {
+            if written >= REWRITE_BYTES_PER_COMMIT {
+                break;
             }
-            if rewrite.next.is_none() {
-                self.state_from = rewrite.began_at;
-                self.rewrite = None;
+            if let Some(body) = self.slots.get(&place)
+                && !dirty.contains(&place)
+            {
+                written += body.len();
+                entries.push(entry_of(place, epoch, body.clone()));
             }
+            let after = (std::ops::Bound::Excluded(place), std::ops::Bound::Unbounded);
+            rewrite.next = self.slots.range(after).next().map(|(place, _)| *place);
+        }
+        self.rewriting.current = Some(rewrite);
+        if rewrite.next.is_none() {
+            self.rewriting.state_from = rewrite.began_at;
+            self.rewriting.since_epoch = rewrite.began_epoch;
+            self.rewriting.current = None;
         }
         entries
     }
@@ -138,16 +172,15 @@ impl Image {
         entry_of(place, epoch, self.slots.get(&place).cloned().unwrap_or_default())
     }
 
-    /// The image that these entries, in log order, leave behind; and the newest head among them.
-    pub fn load(entries: &[StateEntry], state_from: i64) -> Result<(Self, Option<StateEntry>), UnreadableState> {
-        let mut image = Self { state_from, ..Self::default() };
-        let mut head = None;
-        for entry in entries {
+    /// The image that these entries, in log order, leave behind.
+    pub fn load(entries: &[StateEntry], rewriting: Rewriting) -> Result<Self, UnreadableState> {
+        let mut image = Self { rewriting, is_committed: true, ..Self::default() };
+        for entry in entries.iter().filter(|entry| entry.epoch >= rewriting.since_epoch) {
             if entry.v != STATE_VERSION {
                 return Err(UnreadableState::Version(entry.v));
             }
             match Table::named(&entry.table) {
-                Some(Table::Head) => head = Some(entry.clone()),
+                Some(Table::Head) => {}
                 Some(table) if entry.body.is_empty() => {
                     image.slots.remove(&(table, entry.slot));
                 }
@@ -157,7 +190,23 @@ impl Image {
                 None => return Err(UnreadableState::Table(entry.table.clone())),
             }
         }
-        Ok((image, head))
+        Ok(image)
+    }
+
+    /// An image without a past but the slots of `kept`. Its first commit writes them, and every other slot empty.
+    pub(crate) fn remains(entries: &[StateEntry], kept: &[Table]) -> Self {
+        let mut image = Self::default();
+        for entry in entries {
+            let Some(table) = Table::named(&entry.table).filter(|table| *table != Table::Head) else { continue };
+            image.slots.remove(&(table, entry.slot));
+            if !entry.body.is_empty() {
+                image.dirty.insert((table, entry.slot));
+                if entry.v == STATE_VERSION && kept.contains(&table) {
+                    image.slots.insert((table, entry.slot), entry.body.clone());
+                }
+            }
+        }
+        image
     }
 
     /// The slots of one table.
@@ -200,6 +249,14 @@ pub enum UnreadableState {
     /// The deployment's hash seed is another one.
     #[error("the state was written with another hash seed; give every member the same engine.hash_seed_file")]
     HashSeed,
+    /// The commit's head is of another offset than the commit.
+    #[error("the commit is of offset {committed}, its head of offset {found}; reset the group's offsets")]
+    Offset {
+        /// Offset of the commit.
+        committed: i64,
+        /// Offset of the head.
+        found: i64,
+    },
     /// No head among all entries.
     #[error("the state topic holds no head; reset the group's offsets to rebuild the state")]
     Headless,
@@ -215,7 +272,12 @@ impl UnreadableState {
         match self {
             Self::HashSeed => true,
             Self::Version(version) => *version > STATE_VERSION,
-            Self::Table(_) | Self::Body { .. } | Self::Epoch { .. } | Self::Headless | Self::Metadata(_) => false,
+            Self::Table(_)
+            | Self::Body { .. }
+            | Self::Epoch { .. }
+            | Self::Offset { .. }
+            | Self::Headless
+            | Self::Metadata(_) => false,
         }
     }
 }

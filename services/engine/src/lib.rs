@@ -16,6 +16,7 @@ pub mod image;
 pub mod judgement;
 pub mod pane;
 pub mod profile;
+mod recovery;
 pub mod sensors;
 pub mod site_pane;
 pub mod site_summary;

@@ -14,6 +14,7 @@ use crate::distinct::Distinct;
 use crate::hash::HashSeed;
 use crate::sorted::Sorted;
 use crate::summary::{EvidenceSample, PairCounts, PairKey, SeenBy, SourceCounts, SourceSummary, SweepCounts, SweepKey};
+use crate::task::RETENTION;
 use crate::technique::{Technique, failed};
 
 /// What panes count, as the profile asks.
@@ -107,6 +108,12 @@ impl Expected {
     pub fn partials(self) -> usize {
         self.receivers + self.responders
     }
+}
+
+/// Whether what made a pane less than exact left records out of it.
+#[must_use]
+pub fn leaves_out(why: &str) -> bool {
+    matches!(why, "forced" | RETENTION)
 }
 
 /// An open pane.
@@ -324,6 +331,11 @@ impl Pane {
         self.pairs.get(key)
     }
 
+    /// Whether nothing is known to be missing.
+    pub fn is_complete(&self) -> bool {
+        self.degraded.iter().all(|why| !leaves_out(why))
+    }
+
     /// Records added.
     pub fn records(&self) -> u64 {
         self.records
@@ -399,7 +411,7 @@ impl Pane {
             sources_error,
             undirected: self.undirected,
             first_offset: self.first_offset,
-            complete: !degraded.contains("forced"),
+            complete: degraded.iter().all(|why| !leaves_out(why)),
             degraded,
         }
     }

@@ -6,9 +6,10 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use weir_schemas::{Mark, Micros, SECOND_US, Text};
+use weir_schemas::{Mark, Micros, PANE_US, SECOND_US, Text, pane_start};
 
 use crate::config::EngineConfig;
+use crate::recovery::Inputs;
 
 /// Sensors whose share in evidence is told apart; later ones share the last bit.
 pub const MASK_BITS: usize = 64;
@@ -83,6 +84,16 @@ pub struct Sensors {
     mask_names: Vec<Text>,
     /// Sites that two or more active sensors watch.
     contested: Vec<Text>,
+    /// Of the sensors that ended, the greatest boot: every partition reads the same ends, whatever else it reads.
+    generation: Micros,
+    /// The newest pane that an end leaves nothing to be sent of, likewise.
+    ended_through: Option<Micros>,
+}
+
+impl Inputs for Sensors {
+    fn take_names(&mut self, later: &Self) {
+        self.mask_names.clone_from(&later.mask_names);
+    }
 }
 
 /// Sensors held; one more takes the place of the one inactive for longest, or goes unlisted (its records count, its marks do not).
@@ -109,6 +120,17 @@ impl Sensors {
     /// All records with event time before this have been read; none before the first mark.
     pub fn watermark(&self) -> Option<Micros> {
         self.watermark
+    }
+
+    /// Greatest boot among the sensors that ended, µs.
+    pub fn generation(&self) -> Micros {
+        self.generation
+    }
+
+    /// The newest pane that the sensors which ended can have sent records of. In every partition the same, unless an end's
+    /// time is none to believe.
+    pub fn ended_through(&self) -> Option<Micros> {
+        self.ended_through
     }
 
     /// Whether marks named any sensor that has not ended.
@@ -225,13 +247,24 @@ impl Sensors {
         }
         known.marked_at = now;
         known.ended = mark.end;
-        if !mark.end {
+        if mark.end {
+            self.note_end(mark, config);
+        } else {
             // Nothing follows an `end`, so what it promises may be any time; the promise before it stands.
             known.promised = Some(known.promised.map_or(mark.t, |promised| promised.max(mark.t)).max(0));
         }
         let mut change = self.recompute(config);
         change.all_ended = mark.end && !self.any_active(config);
         change
+    }
+
+    fn note_end(&mut self, mark: &Mark, config: &EngineConfig) {
+        self.generation = self.generation.max(mark.boot);
+        // An end names the time after the last packet, and the log's time may be that of the last record's first.
+        let believable = self.clock.last_append.map(|append| append.saturating_add(config.max_future + PANE_US));
+        if (1..=believable.unwrap_or(0)).contains(&mark.t) {
+            self.ended_through = self.ended_through.max(Some(pane_start(mark.t - 1)));
+        }
     }
 
     fn recompute(&mut self, config: &EngineConfig) -> WatermarkChange {

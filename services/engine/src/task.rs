@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use weir_schemas::finding::Provenance;
 use weir_schemas::{CommitMetadata, EpisodeState, Finding, Micros, Partial, ScopeKind, StateEntry};
@@ -12,9 +11,10 @@ use crate::config::EngineConfig;
 use crate::counters::Counters;
 use crate::detectors::{CATALOGUE, Detector, Entry};
 use crate::episode::{EPISODES_PER_SOURCE, Episode, EpisodeKey, Episodes, Fired, finding};
-use crate::image::{Image, STATE_VERSION, Table, UnreadableState};
+use crate::image::{Image, Rewriting, STATE_VERSION, Table, UnreadableState};
 use crate::judgement::{Judgement, Verdicts};
 use crate::profile::Profile;
+use crate::recovery::{Head, Remains, unreadable};
 
 /// In a finding's `degraded`: retention took records of its panes before they could be read again.
 pub const RETENTION: &str = "retention";
@@ -78,6 +78,43 @@ pub struct TaskCore {
     pub(crate) position: i64,
     /// Panes up to this were partly read under another engine or profile: say so.
     pub(crate) changed_through: Option<(Micros, String)>,
+    /// The newest closed pane at which the input had ended.
+    pub(crate) ended_through: Option<Micros>,
+    /// How far the task had come before its offset was reset.
+    pub(crate) passed: Option<Passed>,
+}
+
+/// When in a task's order of events a finding is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Moment {
+    /// Within a pane, or at its close.
+    Pane(Micros),
+    /// At an end of the input, with panes closed through this one.
+    End(Micros),
+}
+
+/// How far a task had come before a reset: what it makes until there, it had made before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Passed {
+    closed_through: Micros,
+    ended_through: Option<Micros>,
+}
+
+impl Passed {
+    fn holds(self, moment: Moment) -> bool {
+        match moment {
+            Moment::Pane(pane) => pane <= self.closed_through,
+            // The end that a closed pane is known for may have come after the reset.
+            Moment::End(pane) => self.ended_through.is_some_and(|ended| pane <= ended),
+        }
+    }
+
+    fn max(self, other: Self) -> Self {
+        Self {
+            closed_through: self.closed_through.max(other.closed_through),
+            ended_through: self.ended_through.max(other.ended_through),
+        }
+    }
 }
 
 /// A firing on its way to its episode.
@@ -100,7 +137,14 @@ impl TaskCore {
             epoch: 0,
             position,
             changed_through: None,
+            ended_through: None,
+            passed: None,
         }
+    }
+
+    /// Whether `pane` had been closed, and so judged and learnt, before a reset.
+    pub(crate) fn has_passed(&self, pane: Micros) -> bool {
+        self.passed.is_some_and(|passed| passed.holds(Moment::Pane(pane)))
     }
 
     /// Runs every detector over one kind of window and collects what fires.
@@ -132,8 +176,8 @@ impl TaskCore {
                 self.image.put(Table::Episode, slot, body);
             }
             match fired {
-                Fired::Opened(key) => self.publish(firing.detector, &key, &judgement, EpisodeState::Opened),
-                Fired::Updated(key) => self.publish(firing.detector, &key, &judgement, EpisodeState::Updated),
+                Fired::Opened(key) => self.publish(firing.detector, &key, &judgement, EpisodeState::Opened, pane),
+                Fired::Updated(key) => self.publish(firing.detector, &key, &judgement, EpisodeState::Updated, pane),
                 Fired::Joined => {}
                 Fired::Refused => self.counters.episodes_refused += 1,
                 Fired::Deferred => self.counters.deferred += 1,
@@ -187,30 +231,54 @@ impl TaskCore {
         best
     }
 
-    /// Closes the episodes that end with `pane`, or all of them.
-    pub(crate) fn close_episodes(&mut self, pane: Option<Micros>) {
+    /// Closes the episodes that end with `pane`.
+    pub(crate) fn close_episodes(&mut self, pane: Micros) {
+        self.close_where(Moment::Pane(pane), |episode| episode.closes_at() <= pane);
+    }
+
+    /// The input has ended with `pane`: closes the episodes that have not fired after it.
+    pub(crate) fn end_episodes(&mut self, pane: Micros) {
+        self.ended_through = self.ended_through.max(Some(pane));
+        self.close_where(Moment::End(pane), |episode| episode.last <= pane);
+    }
+
+    fn close_where(&mut self, moment: Moment, is_due: impl Fn(&Episode) -> bool) {
         let mut changes = Vec::new();
-        let closed = self.episodes.close(pane, &mut changes);
+        let closed = self.episodes.close(is_due, &mut changes);
         for (slot, body) in changes {
             self.image.put(Table::Episode, slot, body);
         }
         for episode in closed {
-            self.publish_closed(&episode);
+            self.publish_closed(&episode, moment);
         }
     }
 
-    pub(crate) fn publish_closed(&mut self, episode: &Episode) {
+    pub(crate) fn publish_closed(&mut self, episode: &Episode, moment: Moment) {
         let Some(detector) = crate::detectors::find(&episode.key.detector) else { return };
         let peak = episode.peak.clone();
-        self.emit(detector.entry(), episode, &peak, EpisodeState::Closed);
+        self.emit(detector.entry(), episode, &peak, EpisodeState::Closed, moment);
     }
 
-    fn publish(&mut self, detector: &'static Entry, key: &EpisodeKey, judgement: &Judgement, state: EpisodeState) {
+    fn publish(
+        &mut self,
+        detector: &'static Entry,
+        key: &EpisodeKey,
+        judgement: &Judgement,
+        state: EpisodeState,
+        pane: Micros,
+    ) {
         let Some(episode) = self.episodes.get(key).cloned() else { return };
-        self.emit(detector, &episode, judgement, state);
+        self.emit(detector, &episode, judgement, state, Moment::Pane(pane));
     }
 
-    pub(crate) fn emit(&mut self, detector: &Entry, episode: &Episode, judgement: &Judgement, state: EpisodeState) {
+    pub(crate) fn emit(
+        &mut self,
+        detector: &Entry,
+        episode: &Episode,
+        judgement: &Judgement,
+        state: EpisodeState,
+        moment: Moment,
+    ) {
         let provenance = Provenance {
             topic: self.identity.topic.clone(),
             partition: self.identity.partition,
@@ -225,14 +293,17 @@ impl TaskCore {
             && judgement.window.start <= *through
         {
             finding.degraded.push(why.clone());
-            finding.degraded.sort();
         }
+        if self.passed.is_some_and(|passed| passed.holds(moment)) {
+            finding.degraded.push(REPLAYED.to_owned());
+        }
+        finding.degraded.sort();
         *self.counters.findings.entry(state.name().to_owned()).or_default() += 1;
         self.outbox.findings.push(finding);
     }
 
-    /// The core's part of a head.
-    pub(crate) fn head(&self) -> CoreHead {
+    /// The core's part of a head; of a commit whose state entries have been taken.
+    fn head(&self) -> CoreHead {
         CoreHead {
             engine: env!("CARGO_PKG_VERSION").to_owned(),
             rules_hash: self.profile.rules_hash(),
@@ -240,7 +311,14 @@ impl TaskCore {
             position: self.position,
             counters: self.counters.clone(),
             changed_through: self.changed_through.clone(),
+            ended_through: self.ended_through,
+            passed: self.passed,
+            rewriting: self.image.rewriting(),
         }
+    }
+
+    fn check_seed(&self, head: &CoreHead) -> Result<(), UnreadableState> {
+        if head.hash_seed == self.config.seed.fingerprint() { Ok(()) } else { Err(UnreadableState::HashSeed) }
     }
 
     /// Takes over where the commit left off. Panes up to `open_until` may hold records judged under what has changed since.
@@ -248,12 +326,10 @@ impl TaskCore {
         &mut self,
         head: CoreHead,
         image: Image,
-        commit: CommitMetadata,
+        epoch: u64,
         open_until: Micros,
     ) -> Result<(), UnreadableState> {
-        if head.hash_seed != self.config.seed.fingerprint() {
-            return Err(UnreadableState::HashSeed);
-        }
+        self.check_seed(&head)?;
         let changed = if head.engine != env!("CARGO_PKG_VERSION") {
             Some("engine_changed")
         } else if head.rules_hash != self.profile.rules_hash() {
@@ -266,31 +342,58 @@ impl TaskCore {
             self.episodes.load(slot, body).map_err(|_| unreadable(Table::Episode, slot))?;
         }
         self.image = image;
-        self.epoch = commit.epoch;
+        self.epoch = epoch;
         self.counters = head.counters;
+        self.ended_through = head.ended_through;
+        self.passed = head.passed;
         Ok(())
     }
 
-    /// Closes a commit around `head`. `watermark` is how far the task has come in event time.
-    pub(crate) fn checkpoint<H: Serialize>(
+    /// Takes over what outlives a reset.
+    pub(crate) fn begin_again<I>(&mut self, remains: Remains<I>) -> Result<(), UnreadableState> {
+        self.epoch = remains.epoch;
+        if let Some(head) = remains.head {
+            self.check_seed(&head.core)?;
+            self.passed = head.passed();
+            self.counters = head.core.counters;
+        }
+        self.image = remains.image;
+        Ok(())
+    }
+
+    /// Closes a commit. `head` makes the head around the core's part; `watermark` is how far the task has come in event time.
+    pub(crate) fn checkpoint<I: Serialize>(
         &mut self,
-        head: &H,
-        replay_from: i64,
         state_end: i64,
         watermark: Option<Micros>,
+        head: impl FnOnce(CoreHead) -> Head<I>,
     ) -> Checkpoint {
+        self.epoch += 1;
         let mut state = self.image.take_dirty(self.epoch, state_end);
+        let head = head(self.head());
         // The head is made of plain values: encoding it into memory has no way to fail.
-        let body = postcard::to_stdvec(head).unwrap_or_default();
+        let body = postcard::to_stdvec(&head).unwrap_or_default();
         let table = Table::Head.name().to_owned();
         state.push(StateEntry { v: STATE_VERSION, epoch: self.epoch, table, slot: 0, body });
-        let metadata =
-            CommitMetadata { epoch: self.epoch, replay_from, state_from: self.image.state_from(), watermark };
+        let (replay_from, state_from) = (head.replay.offset, self.image.state_from());
+        let metadata = CommitMetadata { epoch: self.epoch, replay_from, state_from, watermark };
         Checkpoint {
             offset: self.position,
             metadata: metadata.to_text(),
             state,
             outbox: std::mem::take(&mut self.outbox),
+        }
+    }
+}
+
+impl<I> Head<I> {
+    /// How far the task had come, resets before included.
+    fn passed(&self) -> Option<Passed> {
+        let ended_through = self.core.ended_through;
+        let now = self.closed_through.map(|closed_through| Passed { closed_through, ended_through });
+        match (now, self.core.passed) {
+            (Some(now), Some(before)) => Some(now.max(before)),
+            (now, before) => now.or(before),
         }
     }
 }
@@ -304,41 +407,9 @@ pub(crate) struct CoreHead {
     pub(crate) position: i64,
     counters: Counters,
     changed_through: Option<(Micros, String)>,
-}
-
-/// What a restore read from the state topic.
-pub(crate) struct Restored<H> {
-    pub(crate) image: Image,
-    pub(crate) head: H,
-    pub(crate) commit: CommitMetadata,
-}
-
-/// Reads image and head back, and holds them against the commit.
-pub(crate) fn restore<H: DeserializeOwned>(
-    commit: CommitMetadata,
-    entries: &[StateEntry],
-) -> Result<Restored<H>, UnreadableState> {
-    let (image, head) = Image::load(entries, commit.state_from)?;
-    let found = head.as_ref().map(|entry| entry.epoch);
-    let Some(entry) = head.filter(|entry| entry.epoch == commit.epoch) else {
-        return Err(UnreadableState::Epoch { committed: commit.epoch, found });
-    };
-    let head = decode(Table::Head, entry.slot, &entry.body)?;
-    Ok(Restored { image, head, commit })
-}
-
-/// The newest head among entries in log order.
-pub(crate) fn newest_head(entries: &[StateEntry]) -> Option<&StateEntry> {
-    entries.iter().rev().find(|entry| entry.table == Table::Head.name())
-}
-
-/// A slot's body as what it was written from.
-pub(crate) fn decode<T: DeserializeOwned>(table: Table, slot: u32, body: &[u8]) -> Result<T, UnreadableState> {
-    postcard::from_bytes(body).map_err(|_| unreadable(table, slot))
-}
-
-pub(crate) fn unreadable(table: Table, slot: u32) -> UnreadableState {
-    UnreadableState::Body { table: table.name().to_owned(), slot }
+    ended_through: Option<Micros>,
+    passed: Option<Passed>,
+    pub(crate) rewriting: Rewriting,
 }
 
 /// The detectors that run in `stage`.

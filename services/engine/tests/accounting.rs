@@ -4,7 +4,7 @@
 mod support;
 
 use support::{EPOCH, Setup, attempt, mark};
-use weir_engine::{Counters, SourceTask, TaskIdentity};
+use weir_engine::{Counters, SourceTask, StageTask, TaskIdentity};
 use weir_schemas::{Flow, Micros, Outcome, Record, SECOND_US};
 
 fn flow(sensor: &str, seq: u64, second: i64) -> Flow {

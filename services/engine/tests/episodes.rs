@@ -170,7 +170,7 @@ fn ids_survive_restarts() {
     let ids = |outcomes: &Outcomes| -> Vec<String> { outcomes.findings.iter().map(|f| f.id.clone()).collect() };
     let whole = run_source(&Setup::default(), &log, &straight());
     for crash in (10..log.len()).step_by(97) {
-        let schedule = Schedule { commit_every: 20, crashes: vec![crash] };
+        let schedule = Schedule { commit_every: 20, crashes: vec![crash], ..straight() };
         assert_eq!(ids(&run_source(&Setup::default(), &log, &schedule)), ids(&whole));
     }
 }

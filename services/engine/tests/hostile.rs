@@ -7,12 +7,16 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use support::hostile::{self, Case};
-use support::{Outcomes, Schedule, Setup, canonical_all, run_hostile, straight};
+use support::{Outcomes, Schedule, Setup, canonical_all, comeback, run_hostile, straight};
 use weir_engine::Counters;
 
 fn schedule() -> impl Strategy<Value = Schedule> {
-    (prop::sample::select(vec![1_usize, 7, 50, 400]), prop::collection::btree_set(1_usize..9_000, 1..8))
-        .prop_map(|(commit_every, crashes)| Schedule { commit_every, crashes: crashes.into_iter().collect() })
+    (prop::sample::select(vec![1_usize, 7, 50, 400]), prop::collection::btree_set(1_usize..9_000, 1..8), comeback())
+        .prop_map(|(commit_every, crashes, comeback)| Schedule {
+            commit_every,
+            crashes: crashes.into_iter().collect(),
+            comeback,
+        })
 }
 
 fn check(setup: &Setup, case: &Case, schedule: &Schedule) -> Result<(), TestCaseError> {
@@ -48,7 +52,7 @@ fn the_bad_logs_hold_every_fault() {
     let (mut early, mut rewrites, mut cases_with_updates, mut hours) = (0, 0, 0, 0);
     for _ in 0..150 {
         let case = hostile::case().new_tree(&mut runner).unwrap().current();
-        let frequent = Schedule { commit_every: 50, crashes: Vec::new() };
+        let frequent = Schedule { commit_every: 50, ..straight() };
         let Outcomes { findings, counters, rewrites: moved, .. } =
             run_hostile(&Setup::new(1 << 16), &hostile::log_of(&case), &frequent);
         let length = |finding: &weir_schemas::Finding| finding.window.end - finding.window.start;

@@ -6,8 +6,8 @@ mod support;
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use support::{Appended, EPOCH, Schedule, Setup, canonical_all, run_site, straight};
-use weir_engine::{SiteTask, TaskIdentity};
+use support::{Appended, EPOCH, Schedule, Setup, canonical_all, comeback, run_site, straight};
+use weir_engine::{SiteTask, StageTask, TaskIdentity};
 use weir_schemas::partial::{DistinctSet, PartialSensor};
 use weir_schemas::{Host, Micros, PANE_US, Partial, PartialBody, SECOND_US};
 
@@ -19,7 +19,7 @@ fn partial(partition: u32, pane: i64, body: PartialBody) -> Partial {
 }
 
 fn marker(partition: u32, pane: i64, ended: bool) -> Partial {
-    partial(partition, pane, PartialBody::Marker { ended, complete: true, degraded: Vec::new() })
+    partial(partition, pane, PartialBody::Marker { ended, complete: true, degraded: Vec::new(), generation: 0 })
 }
 
 fn sensors(name: u8) -> Arc<[PartialSensor]> {
@@ -93,8 +93,9 @@ fn log() -> impl Strategy<Value = Vec<Appended<Partial>>> {
 }
 
 fn schedule() -> impl Strategy<Value = Schedule> {
-    (prop::sample::select(vec![1_usize, 5, 40]), prop::collection::btree_set(1_usize..500, 1..8))
-        .prop_map(|(commit_every, crashes)| Schedule { commit_every, crashes: crashes.into_iter().collect() })
+    (prop::sample::select(vec![1_usize, 5, 40]), prop::collection::btree_set(1_usize..500, 1..8), comeback()).prop_map(
+        |(commit_every, crashes, comeback)| Schedule { commit_every, crashes: crashes.into_iter().collect(), comeback },
+    )
 }
 
 proptest! {

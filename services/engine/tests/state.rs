@@ -6,7 +6,7 @@ mod support;
 use support::{Setup, attempt, log_of};
 use weir_engine::hash::HashSeed;
 use weir_engine::image::UnreadableState;
-use weir_engine::{Checkpoint, EngineConfig, Profile, SourceTask, TaskIdentity};
+use weir_engine::{Checkpoint, EngineConfig, Profile, SourceTask, StageTask, TaskIdentity};
 use weir_schemas::{CommitMetadata, Flow, Outcome};
 
 fn identity() -> TaskIdentity {
@@ -42,7 +42,7 @@ fn a_pane_close_writes_at_most_64_kib() {
         closed_before = closed;
         let checkpoint = task.checkpoint(state_end);
         state_end += checkpoint.state.len() as i64;
-        rewrites += usize::from(!checkpoint.metadata.ends_with(";0"));
+        rewrites += usize::from(CommitMetadata::parse(&checkpoint.metadata).unwrap().state_from != 0);
         let bytes = |table: &str| -> usize {
             checkpoint.state.iter().filter(|e| e.table == table).map(|entry| entry.body.len()).sum()
         };

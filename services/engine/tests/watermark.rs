@@ -4,7 +4,7 @@
 mod support;
 
 use support::{EPOCH, Setup, attempt};
-use weir_engine::{SourceTask, TaskIdentity};
+use weir_engine::{SourceTask, StageTask, TaskIdentity};
 use weir_schemas::{EpisodeState, Mark, MarkStatus, Micros, Outcome, PANE_US, PartialBody, Record, SECOND_US};
 
 /// A partition's log, written line by line; times in seconds.

@@ -1,15 +1,17 @@
 //! What the engine's tests share: a log of records as a sensor would write it, and a task driven over it with crashes.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub mod activity;
 pub mod hostile;
 
 use std::sync::Arc;
 
+use proptest::prelude::*;
 use weir_engine::config::Shares;
-use weir_engine::{Checkpoint, Counters, EngineConfig, Profile, SiteTask, SourceTask, TaskIdentity};
+use weir_engine::{Checkpoint, Counters, EngineConfig, Profile, SiteTask, SourceTask, StageTask, TaskIdentity};
 use weir_schemas::{
-    Counts, End, EndReason, Finding, Flow, Host, Initiator, Mark, MarkStatus, Micros, Outcome, Partial, Record,
-    SECOND_US, StateEntry, Tcp, TcpFlags,
+    CommitMetadata, Counts, End, EndReason, Finding, Flow, Host, Initiator, Mark, MarkStatus, Micros, Outcome, Partial,
+    Record, SECOND_US, StateEntry, Tcp, TcpFlags,
 };
 
 /// A record with the time the log appended it.
@@ -160,36 +162,18 @@ pub struct Outcomes {
     pub rewrites: u64,
 }
 
-/// A partition's durable side: what commits left behind.
-#[derive(Default)]
-pub struct Durable {
-    committed: Option<(i64, String)>,
-    state: Vec<StateEntry>,
-    pub published: Outcomes,
+/// How a task comes back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Comeback {
+    /// From its group's commit.
+    Commit,
+    /// The commit has expired: from the newest head.
+    Expired,
 }
 
-impl Durable {
-    fn append(&mut self, checkpoint: Checkpoint) {
-        assert!(checkpoint.metadata.len() <= 256, "metadata of {} bytes", checkpoint.metadata.len());
-        assert_eq!(checkpoint.state.last().map(|entry| entry.table.as_str()), Some("head"), "the head comes last");
-        self.published.rewrites += u64::from(state_from(&checkpoint.metadata) != self.last_state_from());
-        self.committed = Some((checkpoint.offset, checkpoint.metadata));
-        self.state.extend(checkpoint.state);
-        self.published.findings.extend(checkpoint.outbox.findings);
-        self.published.partials.extend(checkpoint.outbox.partials);
-    }
-
-    fn last_state_from(&self) -> i64 {
-        self.committed.as_ref().map_or(0, |(_, metadata)| state_from(metadata))
-    }
-
-    fn entries(&self, metadata: &str) -> Vec<StateEntry> {
-        self.state[state_from(metadata) as usize..].to_vec()
-    }
-}
-
-fn state_from(metadata: &str) -> i64 {
-    weir_schemas::CommitMetadata::parse(metadata).unwrap().state_from
+/// Either way.
+pub fn comeback() -> impl Strategy<Value = Comeback> {
+    prop_oneof![3 => Just(Comeback::Commit), 1 => Just(Comeback::Expired)]
 }
 
 /// When to commit and when to crash, record by record.
@@ -199,72 +183,160 @@ pub struct Schedule {
     pub commit_every: usize,
     /// Crash after these many records were applied (counting replays).
     pub crashes: Vec<usize>,
+    /// After a crash.
+    pub comeback: Comeback,
 }
 
-fn identity(topic: &str) -> TaskIdentity {
-    TaskIdentity { topic: topic.to_owned(), partition: 0, partition_count: 1 }
+/// A partition's durable side: what commits left behind.
+#[derive(Default)]
+pub struct Durable {
+    pub committed: Option<(i64, CommitMetadata)>,
+    pub state: Vec<StateEntry>,
+    pub published: Outcomes,
+    /// Somebody set the group's offset, and no commit followed yet.
+    pub reset_to: Option<i64>,
+    /// First offset still in the input's log.
+    pub log_start: i64,
 }
 
-macro_rules! drive {
-    ($name:ident, $task:ty, $record:ty, $topic:literal, $apply:expr) => {
-        /// Runs a task over a log under a schedule of commits and crashes.
-        pub fn $name(setup: &Setup, log: &[Appended<$record>], schedule: &Schedule) -> Outcomes {
-            let mut durable = Durable::default();
-            let mut crashes = schedule.crashes.iter().copied();
-            let mut next_crash = crashes.next();
-            let mut applied = 0;
-            'life: loop {
-                let (config, profile) = (setup.config.clone(), setup.profile.clone());
-                let mut task = match &durable.committed {
-                    None => <$task>::new(identity($topic), config, profile, 0),
-                    Some((offset, metadata)) => {
-                        let entries = durable.entries(metadata);
-                        let commit = weir_schemas::CommitMetadata::parse(metadata).unwrap();
-                        <$task>::restore(identity($topic), config, profile, &commit, *offset, &entries, 0).unwrap()
-                    }
-                };
-                let mut since_commit = 0;
-                while (task.position() as usize) < log.len() {
-                    let offset = task.position();
-                    let (append_time, record) = &log[offset as usize];
-                    $apply(&mut task, offset, *append_time, record);
-                    applied += 1;
-                    since_commit += 1;
-                    if next_crash.is_some_and(|crash| applied >= crash) {
-                        next_crash = crashes.next();
-                        continue 'life;
-                    }
-                    if !task.is_replaying() && (since_commit >= schedule.commit_every || task.outbox().urgent) {
-                        let checkpoint = task.checkpoint(durable.state.len() as i64);
-                        durable.append(checkpoint);
-                        since_commit = 0;
-                    }
-                }
-                let checkpoint = task.checkpoint(durable.state.len() as i64);
-                durable.append(checkpoint);
-                durable.published.counters = task.counters().clone();
-                return durable.published;
+impl Durable {
+    fn append(&mut self, checkpoint: Checkpoint) {
+        assert!(checkpoint.metadata.len() <= 256, "metadata of {} bytes", checkpoint.metadata.len());
+        assert_eq!(checkpoint.state.last().map(|entry| entry.table.as_str()), Some("head"), "the head comes last");
+        let commit = CommitMetadata::parse(&checkpoint.metadata).unwrap();
+        let before = self.committed.map_or(commit.state_from, |(_, before)| before.state_from);
+        self.published.rewrites += u64::from(commit.state_from != before);
+        self.committed = Some((checkpoint.offset, commit));
+        self.state.extend(checkpoint.state);
+        self.published.findings.extend(checkpoint.outbox.findings);
+        self.published.partials.extend(checkpoint.outbox.partials);
+        self.reset_to = None;
+    }
+
+    /// What a restore from the commit reads.
+    pub fn entries(&self) -> &[StateEntry] {
+        let from = self.committed.map_or(0, |(_, commit)| commit.state_from);
+        &self.state[from as usize..]
+    }
+
+    /// The task that goes on from what is there.
+    pub fn task<T: StageTask>(&self, setup: &Setup, comeback: Comeback) -> T {
+        let (identity, config, profile) = (identity(), setup.config.clone(), setup.profile.clone());
+        let Some((offset, commit)) = &self.committed else { return T::new(identity, config, profile, 0) };
+        if let Some(position) = self.reset_to {
+            return T::reset(identity, config, profile, position, &self.state, commit.epoch).unwrap();
+        }
+        let restored = match comeback {
+            Comeback::Commit => T::restore(identity, config, profile, commit, *offset, self.entries(), self.log_start),
+            Comeback::Expired => T::restore_expired(identity, config, profile, &self.state, self.log_start),
+        };
+        restored.unwrap()
+    }
+
+    /// Commits what a task has.
+    pub fn commit<T: StageTask>(&mut self, task: &mut T) {
+        self.append(task.checkpoint(self.state.len() as i64));
+    }
+}
+
+/// The first partition of a topic with one.
+pub fn identity() -> TaskIdentity {
+    TaskIdentity { topic: "weir.test.v1".to_owned(), partition: 0, partition_count: 1 }
+}
+
+/// A task, and what it takes.
+pub trait Taking: StageTask {
+    /// An element of its log.
+    type Record: Clone;
+
+    /// Takes one.
+    fn take(&mut self, offset: i64, append_time: Micros, record: &Self::Record);
+}
+
+impl Taking for SourceTask {
+    /// None where the record cannot be decoded.
+    type Record = Option<Record>;
+
+    fn take(&mut self, offset: i64, append_time: Micros, record: &Option<Record>) {
+        match record {
+            Some(record) => self.apply(offset, append_time, record),
+            None => self.apply_dead(offset, append_time),
+        }
+    }
+}
+
+impl Taking for SiteTask {
+    type Record = Partial;
+
+    fn take(&mut self, offset: i64, append_time: Micros, partial: &Partial) {
+        self.apply(offset, append_time, partial);
+    }
+}
+
+/// Runs a task over a log, to its end, under a schedule of commits and crashes.
+pub fn drive<T: Taking>(setup: &Setup, log: &[Appended<T::Record>], schedule: &Schedule, durable: &mut Durable) {
+    let mut crashes = schedule.crashes.iter().copied();
+    let mut next_crash = crashes.next();
+    let mut applied = 0;
+    'life: loop {
+        let mut task: T = durable.task(setup, schedule.comeback);
+        let mut since_commit = 0;
+        while (task.position() as usize) < log.len() {
+            let offset = task.position();
+            assert!(offset >= durable.log_start, "{offset} is gone");
+            let (append_time, record) = &log[offset as usize];
+            task.take(offset, *append_time, record);
+            applied += 1;
+            since_commit += 1;
+            if next_crash.is_some_and(|crash| applied >= crash) {
+                next_crash = crashes.next();
+                continue 'life;
+            }
+            if !task.is_replaying() && (since_commit >= schedule.commit_every || task.outbox().urgent) {
+                durable.commit(&mut task);
+                since_commit = 0;
             }
         }
-    };
+        durable.commit(&mut task);
+        durable.published.counters = task.counters().clone();
+        return;
+    }
 }
 
-drive!(run_source, SourceTask, Record, "weir.flows.v1", SourceTask::apply);
-drive!(run_site, SiteTask, Partial, "weir.partials.v1", SiteTask::apply);
-drive!(run_hostile, SourceTask, Option<Record>, "weir.flows.v1", apply_or_set_aside);
+fn run<T: Taking>(setup: &Setup, log: &[Appended<T::Record>], schedule: &Schedule) -> Outcomes {
+    let mut durable = Durable::default();
+    drive::<T>(setup, log, schedule, &mut durable);
+    durable.published
+}
 
-#[allow(clippy::ref_option, reason = "the log's element is what the driver passes")]
-/// Gives the task a record, or an offset that could not be decoded.
-fn apply_or_set_aside(task: &mut SourceTask, offset: i64, append_time: Micros, record: &Option<Record>) {
-    match record {
-        Some(record) => task.apply(offset, append_time, record),
-        None => task.apply_dead(offset, append_time),
-    }
+/// A source task's whole run.
+pub fn run_source(setup: &Setup, log: &[Appended<Record>], schedule: &Schedule) -> Outcomes {
+    run::<SourceTask>(setup, &readable(log), schedule)
+}
+
+/// A source task's whole run over a log that holds what cannot be decoded.
+pub fn run_hostile(setup: &Setup, log: &[Appended<Option<Record>>], schedule: &Schedule) -> Outcomes {
+    run::<SourceTask>(setup, log, schedule)
+}
+
+/// A site task's whole run.
+pub fn run_site(setup: &Setup, log: &[Appended<Partial>], schedule: &Schedule) -> Outcomes {
+    run::<SiteTask>(setup, log, schedule)
+}
+
+/// A log in which every record can be decoded.
+pub fn readable(log: &[Appended<Record>]) -> Vec<Appended<Option<Record>>> {
+    log.iter().map(|(append_time, record)| (*append_time, Some(record.clone()))).collect()
+}
+
+/// The log of one partials partition.
+pub fn partial_log(partials: &[Partial]) -> Vec<Appended<Partial>> {
+    partials.iter().map(|partial| (partial.pane, partial.clone())).collect()
 }
 
 /// A run without crashes that commits at the end.
 pub fn straight() -> Schedule {
-    Schedule { commit_every: usize::MAX, crashes: Vec::new() }
+    Schedule { commit_every: usize::MAX, crashes: Vec::new(), comeback: Comeback::Commit }
 }
 
 /// The same finding without what may differ between runs that mean the same.
