@@ -15,7 +15,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rdkafka::{ClientContext, Message as _, Offset, TopicPartitionList};
 use weir_tests::broker::{
-    self, AccessRule, Broker, Coordinated, Nodes, Operation, Pattern, Resource, Secured, password_of,
+    self, AccessRule, Broker, Coordinated, ListedTransaction, Nodes, Operation, Pattern, Resource, Secured, password_of,
 };
 
 /// Longer than any election, restart or busy machine takes.
@@ -61,7 +61,7 @@ fn kafkas_own_tool_tells_open_transactions_from_finished_ones() {
     producer.flush(PATIENCE).unwrap();
 
     let listed = broker.transactions().unwrap();
-    let is_open = |id: &str| listed.iter().find(|transaction| transaction.id == id).map(|found| found.is_open());
+    let is_open = |id: &str| listed.iter().find(|listed| listed.id == id).map(ListedTransaction::is_open);
     assert_eq!(is_open(&open), Some(true), "{listed:?}");
     assert_eq!(is_open(&finished), Some(false), "{listed:?}");
 

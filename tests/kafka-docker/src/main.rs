@@ -16,7 +16,7 @@ use testcontainers_modules::kafka::apache::{KAFKA_PORT, Kafka};
 const DEFAULT_IMAGE: &str = "apache/kafka:4.3.1";
 
 /// Kafka itself starts in seconds; a pull may come first.
-const PATIENCE: Duration = Duration::from_secs(300);
+const PATIENCE: Duration = Duration::from_mins(5);
 
 fn main() -> ExitCode {
     let image = std::env::var("WEIR_TEST_KAFKA_IMAGE").unwrap_or_else(|_| DEFAULT_IMAGE.to_owned());

@@ -112,8 +112,8 @@ impl Cluster {
 
 fn write_settings(directory: &RunDirectory, settings: &[(&str, &str)]) -> Result<PathBuf, BrokerError> {
     let path = directory.path().join("settings.properties");
-    let lines: String = settings.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
-    std::fs::write(&path, lines).map_err(BrokerError::file("write", &path))?;
+    let lines: Vec<String> = settings.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
+    std::fs::write(&path, lines.concat()).map_err(BrokerError::file("write", &path))?;
     Ok(path)
 }
 

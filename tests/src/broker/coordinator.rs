@@ -21,7 +21,7 @@ const FIND_COORDINATOR: Api = Api { key: 10, version: 2 };
 const COORDINATOR_NOT_AVAILABLE: i16 = 15;
 
 /// An election takes a session (3 s) and a little more.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Asks the broker, until it knows.
 pub(crate) fn find(bootstrap: &str, whose: Coordinated, name: &str) -> Result<u32, BrokerError> {
