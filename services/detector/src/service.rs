@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use weir_bus::member::Member;
-use weir_bus::shard::{Report, Row, Shard, ShardError, ShardSettings, Weight};
+use weir_bus::shard::{Report, Row, Shard, ShardError, ShardSettings};
 use weir_engine::{Counters, SiteTask, SourceTask};
 use weir_runtime::metrics::{DetectorMetrics, EngineMetrics};
 use weir_schemas::SECOND_US;
@@ -149,7 +149,7 @@ impl<M: Member, T: Task> StageShard<M, T> {
 
     fn tell(&mut self) {
         for report in self.shard.take_reports() {
-            log(self.stage, &report);
+            report.log(self.stage);
             self.count(&report);
         }
         let now = self.shard.member().now();
@@ -222,15 +222,5 @@ impl<M: Member, T: Task> StageShard<M, T> {
             let behind = if lag == 0 { 0 } else { appended.get(&partition).map_or(0, |appended| now - appended) };
             self.reporter.lag(partition, lag, behind);
         }
-    }
-}
-
-/// One line for each thing that happened.
-fn log(stage: &'static str, report: &Report) {
-    match report.weight() {
-        Weight::Detail => tracing::debug!(stage, "{report}"),
-        Weight::Note => tracing::info!(stage, "{report}"),
-        Weight::Warning => tracing::warn!(stage, "{report}"),
-        Weight::Alarm => tracing::error!(stage, "{report}"),
     }
 }

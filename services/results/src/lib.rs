@@ -50,6 +50,7 @@ pub mod format;
 pub mod ledger;
 pub mod render;
 pub mod service;
+pub mod shard;
 pub mod sink;
 mod state;
 pub mod summary;

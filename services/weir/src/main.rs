@@ -9,6 +9,7 @@ mod interrupt;
 mod output;
 mod pipeline;
 mod progress;
+mod service;
 
 use std::process::ExitCode;
 

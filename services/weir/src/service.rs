@@ -197,9 +197,10 @@ impl From<ConnectError> for Failure {
         match error.fault {
             ConnectFault::Settings => Self::usage(error),
             ConnectFault::Unreachable => Self::unreachable(error),
-            ConnectFault::Authentication | ConnectFault::Certificate | ConnectFault::Authorization | ConnectFault::Topic => {
-                Self::environment(error)
-            }
+            ConnectFault::Authentication
+            | ConnectFault::Certificate
+            | ConnectFault::Authorization
+            | ConnectFault::Topic => Self::environment(error),
         }
     }
 }

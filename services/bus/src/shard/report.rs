@@ -159,6 +159,18 @@ impl Report {
     }
 }
 
+impl Report {
+    /// One line in the log of whose shard it is: `source`, `site`, `results`.
+    pub fn log(&self, stage: &'static str) {
+        match self.weight() {
+            Weight::Detail => tracing::debug!(stage, "{self}"),
+            Weight::Note => tracing::info!(stage, "{self}"),
+            Weight::Warning => tracing::warn!(stage, "{self}"),
+            Weight::Alarm => tracing::error!(stage, "{self}"),
+        }
+    }
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -173,6 +173,9 @@ sections! {
         max_partitions: Option<NonZeroU32> = None,
         /// Where to begin on the first start ever: `earliest` or `latest`.
         start: Start = Start::Latest,
+        /// Topic of flow records. Default: `flows.v1` of this lane. With another lane's, a second detector tries out a profile or
+        /// a release on the same records, its findings apart.
+        input: Option<String> = None,
     }
 
     /// Findings in, anomalies out.

@@ -1,0 +1,103 @@
+//! `weir results`: numbers, words and publishes findings as anomalies, exactly once, and delivers them to sinks.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use weir_bus::kafka::{KafkaMember, Membership};
+use weir_bus::topic::Topics;
+use weir_results::shard::ResultsShard;
+use weir_results::sink::{self, ConfiguredSink, Health, RunnerSettings, SinkRunner};
+use weir_results::task::TaskSettings;
+use weir_runtime::config::Config;
+use weir_runtime::metrics::ResultsMetrics;
+
+use crate::arguments::Globals;
+use crate::failure::Failure;
+use crate::service::{CONNECT_PATIENCE, ClientWarnings, Host, Loop, TURN, host_name, lane};
+
+const EXAMPLES: &str = "\
+Examples:
+  weir results                                             brokers at localhost:9092; anomalies to their topics
+  weir results --config weir.toml                          and to the sinks below [[results.sinks]]
+  weir results --set results.instance=results-1            a second one on this machine; they share the partitions
+
+Exit status: 0 stopped, 2 usage or configuration, 69 brokers unreachable, 70 start it again, 78 topics or rights are wrong.";
+
+/// Publishes findings from Kafka as anomalies, numbered and worded, and delivers them to sinks
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Results {}
+
+/// Runs the command.
+pub fn run(globals: &Globals, _command: &Results) -> Result<ExitCode, Failure> {
+    let mut host = Host::start(globals, "weir-results", instance)?;
+    let config = host.config.clone();
+    let sinks = sink::configure_all(&config.results.sinks).map_err(Failure::usage)?;
+    tracing::info!(instance = instance(&config), sinks = sinks.len(), "results starts");
+    spawn_shard(&mut host)?;
+    for sink in sinks {
+        spawn_sink(&mut host, sink)?;
+    }
+    host.join()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn spawn_shard(host: &mut Host) -> Result<(), Failure> {
+    let settings = host.kafka("weir-results")?;
+    let topics = Topics::new(&host.config.topics.prefix);
+    let membership = membership(&host.config, "results", "0", topics.findings());
+    let metrics = ResultsMetrics::new(&host.meter);
+    let tasks = TaskSettings { metrics: Some(metrics.clone()), ..TaskSettings::new(&topics) };
+    let work = move |turn: &Loop| {
+        let member = KafkaMember::join(&settings, membership, CONNECT_PATIENCE)?;
+        let mut shard = ResultsShard::new(&topics, tasks, member, metrics);
+        let mut warnings = ClientWarnings::new();
+        while turn.goes_on() {
+            shard.step(TURN)?;
+            turn.set_ready(shard.is_ready(), "partitions are not assigned or not restored yet");
+            warnings.tell(shard.shard().member());
+        }
+        Ok(shard.finish()?)
+    };
+    host.spawn("results shard 0".to_owned(), work)
+}
+
+/// A sink of its own thread, member and group: what happens to it happens to no other.
+fn spawn_sink(host: &mut Host, sink: ConfiguredSink) -> Result<(), Failure> {
+    let settings = host.kafka("weir-results")?;
+    let topics = Topics::new(&host.config.topics.prefix);
+    let membership = membership(&host.config, &format!("results-sink-{}", sink.id), "0", topics.anomalies());
+    let metrics = ResultsMetrics::new(&host.meter);
+    let runner_settings = RunnerSettings { metrics, ..RunnerSettings::new(&topics) };
+    let name = format!("sink {}", sink.id);
+    let work = move |turn: &Loop| {
+        let member = KafkaMember::join(&settings, membership, CONNECT_PATIENCE)?;
+        let mut runner = SinkRunner::new(member, sink, runner_settings);
+        while turn.goes_on() {
+            runner.step(TURN).map_err(weir_bus::shard::ShardError::from)?;
+            match runner.health() {
+                Health::Failing { reason, .. } if runner.is_required() => turn.set_ready(false, &reason),
+                _ => turn.set_ready(true, ""),
+            }
+        }
+        runner.finish().map_err(weir_bus::shard::ShardError::from)?;
+        Ok(())
+    };
+    host.spawn(name, work)
+}
+
+fn membership(config: &Config, role: &str, number: &str, topic: String) -> Membership {
+    let lane = lane(&config.topics.prefix);
+    let name = format!("{}-{role}-{number}", instance(config));
+    Membership {
+        group: format!("{lane}-{role}"),
+        topic,
+        transactional_id: format!("{lane}-{name}"),
+        instance_id: Some(name),
+    }
+}
+
+/// The service's name among its likes.
+fn instance(config: &Config) -> String {
+    config.results.instance.clone().unwrap_or_else(host_name)
+}
