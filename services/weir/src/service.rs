@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use weir_bus::kafka::{ConnectError, ConnectFault, KafkaMember, Settings, Warning};
+use weir_bus::Topics;
+use weir_bus::kafka::{ConnectError, ConnectFault, KafkaMember, Publisher, Settings, Warning};
 use weir_bus::shard::ShardError;
 use weir_runtime::admin::{AdminServer, Check, Health, Pages};
 use weir_runtime::config::Config;
@@ -14,8 +15,10 @@ use weir_runtime::metrics::Meter;
 use weir_runtime::process::{DEFAULT_PATIENCE, Heartbeat, Watchdog, exit};
 use weir_runtime::telemetry::{self, Identity, Telemetry};
 use weir_runtime::{Shutdown, Tracer};
+use weir_schemas::schema::Schema;
 
 use crate::arguments::Globals;
+use crate::command;
 use crate::failure::Failure;
 use crate::interrupt;
 
@@ -76,6 +79,17 @@ impl Host {
     /// How the brokers are reached.
     pub fn kafka(&self, service: &str) -> Result<Settings, Failure> {
         kafka_settings(&self.config, service)
+    }
+
+    /// Holds the topics that a service uses against what they must be, and leaves a description of what it writes where
+    /// readers look it up.
+    pub fn prepare(&self, service: &str, needed: &[String], written: &[Schema]) -> Result<(), Failure> {
+        let settings = self.kafka(service)?;
+        let topics = Topics::new(&self.config.topics.prefix);
+        command::topics::require(&settings, &topics, needed)?;
+        let publisher = Publisher::open(&settings, CONNECT_PATIENCE)?;
+        publisher.write_schemas(&topics, written).map_err(Failure::unreachable)?;
+        publisher.flush(CONNECT_PATIENCE).map_err(Failure::unreachable)
     }
 
     /// Runs `work` on a thread of its own, watched under `name`. Its failure ends the service.

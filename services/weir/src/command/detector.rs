@@ -8,6 +8,7 @@ use weir_bus::topic::Topics;
 use weir_detector::{DetectorConfig, StageShard, Start, Task};
 use weir_runtime::config::{self, Config, Stage};
 use weir_runtime::metrics::{DetectorMetrics, EngineMetrics};
+use weir_schemas::schema;
 
 use crate::arguments::Globals;
 use crate::failure::Failure;
@@ -40,6 +41,17 @@ pub fn run(globals: &Globals, _command: &Detector) -> Result<ExitCode, Failure> 
         budget = detector.engine.shares.describe(),
         "detector starts"
     );
+    let topics = &detector.topics;
+    let needed = [
+        detector.source_input(),
+        topics.state_source(),
+        topics.partials(),
+        topics.state_site(),
+        topics.findings(),
+        topics.dead(),
+        topics.schemas(),
+    ];
+    host.prepare("weir-detector", &needed, &[schema::PARTIAL, schema::FINDING, schema::STATE])?;
     for stage in &config.detector.stages {
         for shard in 0..config.detector.shards.get() {
             match stage {

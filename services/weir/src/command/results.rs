@@ -10,6 +10,7 @@ use weir_results::sink::{self, ConfiguredSink, Health, RunnerSettings, SinkRunne
 use weir_results::task::TaskSettings;
 use weir_runtime::config::Config;
 use weir_runtime::metrics::ResultsMetrics;
+use weir_schemas::schema;
 
 use crate::arguments::Globals;
 use crate::failure::Failure;
@@ -34,6 +35,16 @@ pub fn run(globals: &Globals, _command: &Results) -> Result<ExitCode, Failure> {
     let config = host.config.clone();
     let sinks = sink::configure_all(&config.results.sinks).map_err(Failure::usage)?;
     tracing::info!(instance = instance(&config), sinks = sinks.len(), "results starts");
+    let topics = Topics::new(&config.topics.prefix);
+    let needed = [
+        topics.findings(),
+        topics.state_results(),
+        topics.anomalies(),
+        topics.anomalies_ecs(),
+        topics.dead(),
+        topics.schemas(),
+    ];
+    host.prepare("weir-results", &needed, &[schema::ANOMALY, schema::STATE])?;
     spawn_shard(&mut host)?;
     for sink in sinks {
         spawn_sink(&mut host, sink)?;
