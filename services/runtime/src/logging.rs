@@ -2,7 +2,10 @@
 
 use tracing::level_filters::LevelFilter;
 use tracing::subscriber::SetGlobalDefaultError;
-use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::{self, MakeWriter};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::registry;
 
 use crate::config::{Log, LogFormat, LogLevel};
 
@@ -23,10 +26,13 @@ pub fn subscriber(
     log: &Log,
     writer: impl for<'a> MakeWriter<'a> + Send + Sync + 'static,
 ) -> Box<dyn tracing::Subscriber + Send + Sync> {
-    let builder = tracing_subscriber::fmt().with_max_level(level(log.level)).with_writer(writer).with_ansi(false);
+    let level = level(log.level);
+    // The SDK tells of its own making as information; what goes wrong with it is told all the same.
+    let targets = Targets::new().with_default(level).with_target("opentelemetry", level.min(LevelFilter::WARN));
+    let lines = fmt::layer().with_writer(writer).with_ansi(false);
     match log.format {
-        LogFormat::Text => Box::new(builder.compact().finish()),
-        LogFormat::Json => Box::new(builder.json().flatten_event(true).finish()),
+        LogFormat::Text => Box::new(registry().with(targets).with(lines.compact())),
+        LogFormat::Json => Box::new(registry().with(targets).with(lines.json().flatten_event(true))),
     }
 }
 
