@@ -176,6 +176,9 @@ def our_service(name, service, networks, version, user):
         yield f"{name}: read_only is not set"
     if service.get("ports"):
         yield f"{name}: publishes a port"
+    is_sensor = (service.get("command") or [""])[0] == "sensor"
+    if is_sensor and not any(mount.startswith("/tmp") for mount in service.get("tmpfs") or []):
+        yield f"{name}: has no tmpfs at /tmp, where captures are unpacked"
     for network in service.get("networks") or {"default": None}:
         if not (networks.get(network) or {}).get("internal"):
             yield f"{name}: the network {network} leads out"
