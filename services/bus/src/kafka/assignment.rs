@@ -67,9 +67,11 @@ impl ConsumerContext for GroupContext {
     fn rebalance(&self, consumer: &BaseConsumer<Self>, kind: RDKafkaRespErr, list: &mut TopicPartitionList) {
         let partitions = partitions_of(list);
         if kind == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
-            // Any known position does: without one the client would ask for the group's commit, and fail where there is none.
+            // A number, whichever: nothing may be under way that the client looks up. Without an offset it would ask for the
+            // group's commit; and the answer to a question for the log's end or beginning, when it comes after a seek, is asked
+            // for anew and moves the partition there (librdkafka 2.12.1, `rd_kafka_toppar_handle_Offset`): records are skipped.
             let outcome = list
-                .set_all_offsets(Offset::End)
+                .set_all_offsets(Offset::Offset(0))
                 .and_then(|()| consumer.incremental_assign(list))
                 .and_then(|()| if partitions.is_empty() { Ok(()) } else { consumer.pause(list) });
             if !partitions.is_empty() || outcome.is_err() {
@@ -124,14 +126,41 @@ impl Positions {
         Some(partition)
     }
 
+    /// The partition's position, if it is started.
+    pub(super) fn next(&self, partition: u32) -> Option<i64> {
+        self.0.get(partition as usize).copied().flatten()
+    }
+
     /// The partition, if it is started.
     pub(super) fn started_at(&self, partition: i32) -> Option<u32> {
         let partition = u32::try_from(partition).ok()?;
-        self.0.get(partition as usize)?.map(|_| partition)
+        self.next(partition).map(|_| partition)
     }
 
     /// Started partitions and their positions.
     pub(super) fn started(&self) -> Vec<(u32, i64)> {
         self.0.iter().zip(0_u32..).filter_map(|(position, partition)| Some((partition, (*position)?))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_count_once_from_where_their_partition_was_started() {
+        let mut positions = Positions::default();
+        assert_eq!(positions.advance(2, 0), None, "not started");
+        positions.start(2, 10);
+        let table = [(9, None), (10, Some(2)), (10, None), (14, Some(2)), (13, None)];
+        for (offset, partition) in table {
+            assert_eq!(positions.advance(2, offset), partition, "{offset}");
+        }
+        assert_eq!(positions.started(), [(2, 15)]);
+        assert_eq!((positions.advance(-1, 99), positions.advance(3, 99), positions.advance(1, 99)), (None, None, None));
+        positions.start(2, 0);
+        assert_eq!(positions.advance(2, 0), Some(2), "from wherever it is started");
+        positions.stop(2);
+        assert_eq!((positions.advance(2, 1), positions.started_at(2)), (None, None));
     }
 }

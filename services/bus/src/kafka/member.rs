@@ -27,10 +27,10 @@ use crate::{Delivery, Message};
 const CALL: Duration = Duration::from_secs(2);
 
 /// How long a partition that was just assigned may take before it can be positioned.
-const START: Duration = Duration::from_secs(5);
+const SEEK: Duration = Duration::from_millis(500);
 
 /// Pause between attempts at that.
-const START_STEP: Duration = Duration::from_millis(10);
+const SEEK_STEP: Duration = Duration::from_millis(10);
 
 /// Clients that have nothing to do are looked after this often.
 const TEND: Duration = Duration::from_secs(1);
@@ -68,8 +68,6 @@ pub struct KafkaMember {
     positions: Positions,
     /// Some partition's offset is not in its log; the client does not say which.
     out_of_range: bool,
-    /// Partitions that the client gave up because of that: they can be positioned by a new assignment only.
-    stranded: Vec<u32>,
     codec: AvroCodec,
     faults: FaultPlan,
     began: Instant,
@@ -111,7 +109,6 @@ impl KafkaMember {
             notices,
             positions: Positions::default(),
             out_of_range: false,
-            stranded: Vec::new(),
             codec: AvroCodec::default(),
             faults: FaultPlan::from_environment(),
             began: now,
@@ -136,22 +133,42 @@ impl KafkaMember {
     }
 
     /// Puts the consumer at an offset of an assigned partition.
+    ///
+    /// By seeking, which the client refuses for a moment after an assignment, and for good once it has given the partition up
+    /// because its offset was not in the log: then by assigning it anew.
     fn place(&mut self, partition: u32, offset: i64) -> Result<(), MemberError> {
+        let deadline = Instant::now() + SEEK;
+        while self.seek(partition, offset).is_err() {
+            if Instant::now() >= deadline {
+                return self.reassign(partition, offset);
+            }
+            self.wait(SEEK_STEP);
+        }
+        Ok(())
+    }
+
+    fn seek(&self, partition: u32, offset: i64) -> Result<(), MemberError> {
+        let list = self.one(partition, Offset::Offset(offset))?;
+        self.clients()?
+            .consumer
+            .seek_partitions(list, CALL)
+            .and_then(|sought| sought.elements().iter().try_for_each(TopicPartitionListElem::error))
+            .map_err(|error| MemberError::retry(format!("seek: {error}")))
+    }
+
+    fn reassign(&self, partition: u32, offset: i64) -> Result<(), MemberError> {
         let list = self.one(partition, Offset::Offset(offset))?;
         let consumer = &self.clients()?.consumer;
-        let what = |error: &KafkaError| {
-            MemberError::retry(format!("start {}/{partition} at {offset}: {error}", self.membership.topic))
-        };
-        if self.stranded.contains(&partition) {
-            consumer
-                .incremental_unassign(&list)
-                .and_then(|()| consumer.incremental_assign(&list))
-                .map_err(|error| what(&error))?;
-            self.stranded.retain(|stranded| *stranded != partition);
-            return Ok(());
-        }
-        let sought = consumer.seek_partitions(list, CALL).map_err(|error| what(&error))?;
-        sought.elements().iter().try_for_each(TopicPartitionListElem::error).map_err(|error| what(&error))
+        consumer.incremental_unassign(&list).and_then(|()| consumer.incremental_assign(&list)).map_err(|error| {
+            MemberError::retry(format!("start {}/{partition} at offset {offset}: {error}", self.membership.topic))
+        })
+    }
+
+    fn set_paused(&self, partition: u32, is: bool) -> Result<(), MemberError> {
+        let list = self.one(partition, Offset::Invalid)?;
+        let consumer = &self.clients()?.consumer;
+        let set = if is { consumer.pause(&list) } else { consumer.resume(&list) };
+        set.map_err(|error| MemberError::retry(format!("pause or resume partition {partition}: {error}")))
     }
 
     /// Finds the partitions whose position is not in the log any more, and says so.
@@ -169,17 +186,14 @@ impl KafkaMember {
         self.out_of_range = false;
         for partition in &found {
             self.positions.stop(*partition);
-            self.stranded.push(*partition);
             into.push(Event::OutOfRange { partition: *partition });
         }
         if !found.is_empty() {
             return Ok(());
         }
-        // The log begins where the partition stands by now, or it is one that was not started: whichever the client gave up,
-        // goes on where it was.
+        // It is a partition that was not started, or one whose log begins where it stands by now: each goes on where it was.
         for (partition, next) in started {
-            self.stranded.push(partition);
-            self.start(partition, next)?;
+            self.place(partition, next)?;
         }
         Ok(())
     }
@@ -195,7 +209,6 @@ impl KafkaMember {
             if let Event::Assigned(partitions) | Event::Revoked(partitions) = event {
                 for partition in partitions {
                     self.positions.stop(*partition);
-                    self.stranded.retain(|stranded| stranded != partition);
                 }
             }
         }
@@ -337,27 +350,20 @@ impl Member for KafkaMember {
 
     fn start(&mut self, partition: u32, offset: i64) -> Result<(), MemberError> {
         self.positions.stop(partition);
-        let deadline = Instant::now() + START;
-        while let Err(error) = self.place(partition, offset) {
-            if Instant::now() >= deadline {
-                return Err(error);
-            }
-            self.wait(START_STEP);
-        }
+        self.place(partition, offset)?;
         self.positions.start(partition, offset);
-        self.resume(partition)
+        self.set_paused(partition, false)
     }
 
     fn pause(&mut self, partition: u32) -> Result<(), MemberError> {
-        let list = self.one(partition, Offset::Invalid)?;
-        let paused = self.clients()?.consumer.pause(&list);
-        paused.map_err(|error| MemberError::retry(format!("pause partition {partition}: {error}")))
+        self.set_paused(partition, true)
     }
 
     fn resume(&mut self, partition: u32) -> Result<(), MemberError> {
-        let list = self.one(partition, Offset::Invalid)?;
-        let resumed = self.clients()?.consumer.resume(&list);
-        resumed.map_err(|error| MemberError::retry(format!("resume partition {partition}: {error}")))
+        let Some(next) = self.positions.next(partition) else { return Ok(()) };
+        // Pausing drops what the client had fetched, and with it the news that the partition's offset was not in the log.
+        self.place(partition, next)?;
+        self.set_paused(partition, false)
     }
 
     fn begin(&mut self) -> Result<(), MemberError> {

@@ -131,3 +131,44 @@ impl ProducerContext for Notices {
 fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn repetitions_are_counted_and_texts_are_bounded() {
+        let notices = Notices::default();
+        for number in 0..100 {
+            notices.met(RDKafkaErrorCode::BrokerTransportFailure, "broker:9092:\n  connection refused");
+            notices.warn(format!("message {number}"));
+        }
+        let warnings = notices.take_warnings();
+        assert!(warnings.len() <= MAX_TEXTS + 1, "{warnings:?}");
+        let refused = Warning { text: "broker:9092: connection refused".to_owned(), times: 100 };
+        assert!(warnings.contains(&refused), "{warnings:?}");
+        assert_eq!(warnings.iter().map(|warning| warning.times).sum::<u64>(), 200);
+        assert_eq!(notices.take_warnings(), []);
+    }
+
+    #[test]
+    fn the_cause_is_what_says_more_than_that_nobody_answers() {
+        let notices = Notices::default();
+        assert_eq!(notices.cause(), None);
+        notices.met(RDKafkaErrorCode::Authentication, "invalid credentials");
+        notices.met(RDKafkaErrorCode::AllBrokersDown, "1/1 brokers are down");
+        assert_eq!(notices.cause().map(|incident| incident.text), Some("invalid credentials".to_owned()));
+        notices.recovered();
+        notices.met(RDKafkaErrorCode::AllBrokersDown, "1/1 brokers are down");
+        assert_eq!(notices.cause().map(|incident| incident.text), Some("1/1 brokers are down".to_owned()));
+    }
+
+    #[test]
+    fn a_property_of_the_other_kind_of_client_is_no_news() {
+        let notices = Notices::default();
+        let text =
+            "Configuration property linger.ms is a producer property and will be ignored by this consumer instance";
+        notices.log(RDKafkaLogLevel::Warning, "CONFWARN", text);
+        assert_eq!(notices.take_warnings(), []);
+    }
+}

@@ -227,3 +227,91 @@ fn without_secret(property: &str, reason: String) -> String {
     }
     reason
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(property: &str, value: &str) -> Settings {
+        let mut settings = Settings::plain("broker:9092", "weir");
+        settings.properties.insert(property.to_owned(), value.to_owned());
+        settings
+    }
+
+    #[test]
+    fn what_exactly_once_rests_on_cannot_be_changed() {
+        for property in PROTECTED {
+            let error = with(property, "1").check().unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                format!("kafka.properties: {property} is set by Weir and cannot be changed; remove it")
+            );
+        }
+    }
+
+    #[test]
+    fn what_librdkafka_does_not_take_is_refused_by_name() {
+        let table =
+            [("no.such.property", "1", "No such configuration property"), ("linger.ms", "soon", "Invalid value")];
+        for (property, value, part) in table {
+            let text = with(property, value).check().unwrap_err().to_string();
+            assert!(text.starts_with(&format!("kafka.properties: {property}: ")) && text.contains(part), "{text}");
+        }
+        assert_eq!(Settings::plain(" ", "weir").check(), Err(SettingsError::NoBootstrap));
+    }
+
+    #[test]
+    fn secrets_are_in_no_message() {
+        let error = with("ssl.key.pem", "hunter2").check();
+        let shown = format!("{error:?} {:?}", with("sasl.password", "hunter2"));
+        assert!(!shown.contains("hunter2"), "{shown}");
+    }
+
+    #[test]
+    fn an_operators_property_wins_over_a_default_and_never_over_weirs_own() {
+        let mut settings = with("linger.ms", "50");
+        settings.properties.insert("session.timeout.ms".to_owned(), "30000".to_owned());
+        assert_eq!(settings.transactional("id").get("linger.ms"), Some("50"));
+        assert_eq!(settings.member("group", None).get("session.timeout.ms"), Some("30000"));
+        assert_eq!(settings.check(), Ok(()));
+    }
+
+    #[test]
+    fn librdkafka_takes_the_configuration_of_each_client() {
+        let settings = Settings::plain("broker:9092", "weir");
+        let member = settings.member("group", Some("pod-0"));
+        let all = [
+            ("member", member.clone()),
+            ("reader", settings.reader("group")),
+            ("follower", settings.follower()),
+            ("watcher", settings.watcher()),
+            ("transactional", settings.transactional("id")),
+            ("publisher", settings.publisher()),
+            ("admin", settings.admin()),
+        ];
+        for (name, config) in all {
+            assert!(config.create_native_config().is_ok(), "{name}");
+            assert_eq!(config.get("bootstrap.servers"), Some("broker:9092"), "{name}");
+        }
+        for (property, value) in [
+            ("auto.offset.reset", "error"),
+            ("enable.auto.commit", "false"),
+            ("group.instance.id", "pod-0"),
+            ("isolation.level", "read_committed"),
+            ("partition.assignment.strategy", "cooperative-sticky"),
+        ] {
+            assert_eq!(member.get(property), Some(value));
+        }
+        assert_eq!(settings.member("group", None).get("group.instance.id"), None);
+        assert_eq!(settings.watcher().get("isolation.level"), Some("read_uncommitted"));
+    }
+
+    #[test]
+    fn messages_name_the_mechanism() {
+        let mut settings = with("security.protocol", "SASL_SSL");
+        assert_eq!(settings.mechanism(), "GSSAPI");
+        settings.properties.insert("sasl.mechanism".to_owned(), "SCRAM-SHA-512".to_owned());
+        assert_eq!(settings.mechanism(), "SCRAM-SHA-512");
+        assert_eq!(with("security.protocol", "ssl").mechanism(), "ssl");
+    }
+}
