@@ -19,7 +19,7 @@ use weir_tests::broker::{
 };
 
 /// Longer than any election, restart or busy machine takes.
-const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_mins(3);
 
 /// Nothing is committed for it; librdkafka wants a group all the same, and waits long for one that it may not describe.
 const READERS: &str = "readers";
