@@ -4,8 +4,13 @@ pub mod analyze;
 pub mod baseline;
 pub mod config;
 pub mod demo;
+pub mod detector;
 pub mod detectors;
 pub mod flows;
+pub mod results;
+pub mod sensor;
+pub mod tail;
+pub mod topics;
 mod value;
 
 use std::process::ExitCode;
@@ -21,9 +26,14 @@ pub enum Command {
     Analyze(analyze::Analyze),
     Demo(demo::Demo),
     Flows(flows::Flows),
+    Detector(detector::Detector),
     Detectors(detectors::Detectors),
+    Results(results::Results),
     Config(config::Config),
     Baseline(baseline::Baseline),
+    Topics(topics::TopicsCommand),
+    Sensor(sensor::Sensor),
+    Tail(tail::Tail),
 }
 
 /// Runs the command that was asked for.
@@ -33,8 +43,13 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Analyze(command) => analyze::run(&globals, &command),
         Command::Demo(command) => demo::run(&globals, &command),
         Command::Flows(command) => flows::run(&globals, &command),
+        Command::Detector(command) => detector::run(&globals, &command),
         Command::Detectors(command) => detectors::run(&globals, &command),
+        Command::Results(command) => results::run(&globals, &command),
         Command::Config(command) => config::run(&globals, &command),
         Command::Baseline(command) => baseline::run(&globals, &command),
+        Command::Topics(command) => topics::run(&globals, &command),
+        Command::Sensor(command) => sensor::run(&globals, &command),
+        Command::Tail(command) => tail::run(&globals, &command),
     }
 }

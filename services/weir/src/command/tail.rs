@@ -14,11 +14,12 @@ use weir_results::filter::Filter;
 use weir_results::{TableOptions, json_line, verdict_line};
 use weir_schemas::{Anomaly, Micros};
 
+use super::topics::PATIENCE;
 use crate::arguments::Globals;
 use crate::failure::Failure;
 use crate::interrupt;
 use crate::output;
-use crate::service::{CONNECT_PATIENCE, TURN, kafka_settings};
+use crate::service::{TURN, kafka_settings};
 use since::Since;
 
 const EXAMPLES: &str = "\
@@ -97,7 +98,7 @@ pub fn run(globals: &Globals, arguments: &Tail) -> Result<ExitCode, Failure> {
     let shutdown = interrupt::watch()?;
     let topic = Topics::new(&config.topics.prefix).anomalies();
     let settings = kafka_settings(&config, "weir-tail")?;
-    let mut reader = Reader::open(&settings, &topic, arguments.begin(), CONNECT_PATIENCE)?;
+    let mut reader = Reader::open(&settings, &topic, arguments.begin(), PATIENCE)?;
     let mut line = Line::new(arguments.format);
     let mut left = arguments.limit.map_or(u64::MAX, NonZeroU64::get);
     let mut warned = Instant::now();

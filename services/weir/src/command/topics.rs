@@ -3,6 +3,7 @@
 mod show;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use weir_bus::Topics;
@@ -12,6 +13,9 @@ use crate::arguments::Globals;
 use crate::failure::Failure;
 use crate::output;
 use crate::service::{CONNECT_PATIENCE, kafka_settings};
+
+/// How long somebody at a terminal waits for brokers that do not answer.
+pub const PATIENCE: Duration = Duration::from_secs(10);
 
 const EXAMPLES: &str = "\
 Examples:
@@ -101,7 +105,7 @@ pub fn run(globals: &Globals, arguments: &TopicsCommand) -> Result<ExitCode, Fai
     let config = globals.start()?.config;
     let topics = Topics::new(&config.topics.prefix);
     let settings = kafka_settings(&config, "weir-topics")?;
-    let admin = Admin::open(&settings, CONNECT_PATIENCE)?;
+    let admin = Admin::open(&settings, PATIENCE)?;
     match &arguments.action {
         Action::Create(create) => create_all(&admin, &topics, create),
         Action::Describe => {

@@ -12,6 +12,7 @@ mod documents;
 mod fixture;
 mod flows;
 mod interrupt;
+mod kafka;
 mod logging;
 mod report;
 mod run;

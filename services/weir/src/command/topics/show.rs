@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use weir_bus::kafka::{Creation, DiskUse, Growth, Load, Standing};
-use weir_results::format::{bytes, duration};
+use weir_results::format::{bytes, count_of, duration};
 use weir_schemas::SECOND_US;
 
 /// The topics with partitions, replicas and settings, then a line for each fault and warning.
@@ -56,7 +56,8 @@ pub fn disk(load: &Load, replication: u32, used: &[DiskUse]) -> String {
     let Load { records_per_second, bytes_per_record, findings_per_second, bytes_per_finding } = load;
     let mut text = format!(
         "\nDisk at {records_per_second} records/s of {bytes_per_record} B and {findings_per_second} findings/s of \
-         {bytes_per_finding} B, {replication} replicas:\n"
+         {bytes_per_finding} B, {}:\n",
+        count_of(u64::from(replication), "replica")
     );
     let mut rows = vec![["TOPIC", "WRITTEN/s", "KEPT", "DISK"].map(str::to_owned)];
     for DiskUse { suffix, bytes_per_second, retained_seconds, bytes: total } in used {
