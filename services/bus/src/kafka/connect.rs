@@ -14,6 +14,9 @@ const ATTEMPT: Duration = Duration::from_millis(500);
 /// An error of the first broker asked is believed after this: another one may be in better order.
 const OTHERS: Duration = Duration::from_secs(2);
 
+/// A poll that does not wait at all ends at the first line of the client's log.
+pub(super) const SERVE: Duration = Duration::from_millis(1);
+
 /// Why there is no connection, as far as the client can tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConnectFault {
@@ -124,9 +127,9 @@ pub(super) fn watcher(
     }
 }
 
-/// Hands what a client without a group has to say to its notices.
+/// Hands what an idle client has to say to its notices.
 pub(super) fn serve(client: &BaseConsumer<Notices>) {
-    while let Some(result) = client.poll(Duration::ZERO) {
+    while let Some(result) = client.poll(SERVE) {
         // An error went to the notices before it came here; there are no messages.
         drop(result);
     }

@@ -222,7 +222,7 @@ impl KafkaMember {
         }
         self.tended = Instant::now();
         let clients = self.clients()?;
-        clients.transactions.serve(Duration::ZERO);
+        clients.transactions.serve(connect::SERVE);
         clients.reader.serve();
         connect::serve(&clients.watcher);
         Ok(())

@@ -18,7 +18,7 @@ use rdkafka::producer::ProducerContext;
 const MAX_TEXTS: usize = 16;
 
 /// An error that old explains nothing that happens now.
-const STALE: Duration = Duration::from_secs(60);
+const STALE: Duration = Duration::from_mins(1);
 
 /// A text, and how often it came since it was last taken.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::{Message, Offset, TopicPartitionList};
 
-use super::connect::ConnectError;
+use super::connect::{self, ConnectError};
 use super::decode;
 use super::notices::Notices;
 use super::remedy;
@@ -71,7 +71,7 @@ impl PartitionReader {
     /// Hands what the client has to say to its notices.
     pub(super) fn serve(&self) {
         if self.place.is_none() {
-            drop(self.consumer.poll(Duration::ZERO));
+            connect::serve(&self.consumer);
         }
     }
 
@@ -102,7 +102,7 @@ impl PartitionReader {
         }
         self.consumer.unassign().map_err(|error| remedy::of_question("stop reading", &error))?;
         // What was fetched already is of no use, and the news of its end must not be taken for that of another partition.
-        while self.consumer.poll(Duration::ZERO).is_some() {}
+        connect::serve(&self.consumer);
         Ok(())
     }
 

@@ -41,13 +41,13 @@ fn transaction_remedy(error: &KafkaError) -> Remedy {
         };
     };
     match error.code() {
-        RDKafkaErrorCode::Fenced | RDKafkaErrorCode::ProducerFenced | RDKafkaErrorCode::FencedInstanceId => {
-            return Remedy::Leave;
-        }
+        RDKafkaErrorCode::Fenced | RDKafkaErrorCode::ProducerFenced => return Remedy::Leave,
         _ => {}
     }
     // The order matters: an error that requires an abort stays so however often the call is repeated. An invalid epoch that
     // may be aborted comes of a transaction that the coordinator gave up; of a true successor the abort will tell.
+    // Likewise a fenced instance: a static member that joins anew after an outage is told so of its own former self; of a true
+    // successor the next poll will tell.
     if error.is_fatal() {
         return if error.code() == RDKafkaErrorCode::InvalidProducerEpoch { Remedy::Leave } else { Remedy::Restart };
     }

@@ -51,7 +51,7 @@ impl Transactions {
         let deadline = Instant::now() + patience;
         loop {
             let Err(error) = producer.init_transactions(CALL) else { break };
-            producer.poll(Duration::ZERO);
+            producer.poll(connect::SERVE);
             let code = error.rdkafka_error_code();
             if code == Some(RDKafkaErrorCode::TransactionalIdAuthorizationFailed) {
                 let cause = format!("transactional id {transactional_id}: {error}");
