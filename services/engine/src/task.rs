@@ -412,6 +412,21 @@ pub(crate) struct CoreHead {
     pub(crate) rewriting: Rewriting,
 }
 
+/// What a task of either stage had counted as of a head, for those who only look.
+///
+/// # Errors
+/// The entry is no head, or not one that this release can read.
+pub fn counters_of(head: &StateEntry) -> Result<Counters, UnreadableState> {
+    if head.v != STATE_VERSION {
+        return Err(UnreadableState::Version(head.v));
+    }
+    // The core's part comes first in the heads of both stages.
+    match postcard::take_from_bytes::<CoreHead>(&head.body) {
+        Ok((core, _)) if head.table == Table::Head.name() => Ok(core.counters),
+        _ => Err(UnreadableState::Body { table: head.table.clone(), slot: head.slot }),
+    }
+}
+
 /// The detectors that run in `stage`.
 pub(crate) fn detectors_of(stage: crate::detectors::Stage) -> impl Iterator<Item = &'static dyn Detector> {
     CATALOGUE.iter().copied().filter(move |detector| detector.entry().stage == stage)
