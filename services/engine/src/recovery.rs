@@ -71,6 +71,16 @@ pub(crate) struct Replay<I> {
     pub(crate) is_exact: bool,
 }
 
+/// Ends a replay when `next` is the next offset: from then on records count.
+pub(crate) fn end_replay<I: PartialEq>(replay: &mut Option<Replay<I>>, inputs: &mut I, next: i64) {
+    let Some(done) = replay.take_if(|replay| next >= replay.until) else { return };
+    debug_assert!(
+        !done.is_exact || *inputs == done.inputs_then,
+        "a replay must leave the inputs as the commit had them"
+    );
+    *inputs = done.inputs_then;
+}
+
 /// Whether what is known of the inputs now is what was known at this offset the first time.
 pub(crate) fn is_exact<I>(replay: Option<&Replay<I>>) -> bool {
     replay.is_none_or(|replay| replay.is_exact)

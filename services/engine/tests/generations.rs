@@ -102,11 +102,11 @@ fn voices(generations: &[[Part; PARTITIONS as usize]]) -> Vec<Vec<Partial>> {
 }
 
 /// The voices merged in the order of `turns`, then one after the other.
-fn merged(voices: &[Vec<Partial>], turns: &[usize]) -> Vec<Appended<Partial>> {
+fn merged(voices: &[Vec<Partial>], turns: &[usize]) -> Vec<Appended<Option<Partial>>> {
     let mut rest: Vec<_> = voices.iter().map(|voice| voice.iter()).collect();
     let mut log: Vec<&Partial> = turns.iter().filter_map(|turn| rest[turn % voices.len()].next()).collect();
     log.extend(rest.into_iter().flatten());
-    log.into_iter().map(|partial| (EPOCH, partial.clone())).collect()
+    log.into_iter().map(|partial| (EPOCH, Some(partial.clone()))).collect()
 }
 
 proptest! {
@@ -137,8 +137,11 @@ fn an_end_of_all_partitions_closes_the_episodes_whichever_starts_again_first() {
     for turns in [vec![], vec![0; 6], vec![2, 2, 2, 2, 2, 2, 1, 1, 1, 1, 1], (0..30).collect()] {
         let outcomes = run_site(&Setup::default(), &merged(&voices, &turns), &straight());
         let states: Vec<EpisodeState> = outcomes.findings.iter().map(|finding| finding.state).collect();
-        use EpisodeState::{Closed, Opened};
-        assert_eq!(states, [Opened, Closed, Opened, Closed], "{turns:?}");
+        assert_eq!(
+            states,
+            [EpisodeState::Opened, EpisodeState::Closed, EpisodeState::Opened, EpisodeState::Closed],
+            "{turns:?}"
+        );
     }
 }
 

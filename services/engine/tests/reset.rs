@@ -132,7 +132,7 @@ proptest! {
         twice.check(|_| false)?;
         let mut straight_on = SiteTask::new(identity(), setup.config.clone(), setup.profile.clone(), 0);
         for (offset, (append_time, partial)) in log.iter().enumerate() {
-            straight_on.apply(offset as i64, *append_time, partial);
+            straight_on.take(offset as i64, *append_time, partial);
         }
         let restored: SiteTask = twice.after.task(&setup, Comeback::Commit);
         prop_assert_eq!(restored.export_baselines(), straight_on.export_baselines());

@@ -15,7 +15,7 @@ use support::{
 use weir_engine::detectors::Level;
 use weir_engine::task::RETENTION;
 use weir_engine::{SiteTask, SourceTask, StageTask};
-use weir_schemas::{EpisodeState, Finding, Micros, PANE_US, Partial, PartialBody, Record, pane_start};
+use weir_schemas::{EpisodeState, Finding, Micros, PANE_US, Partial, PartialBody};
 
 /// A commit in the middle of a log whose beginning is then lost.
 struct Overtaken {
@@ -28,14 +28,10 @@ struct Overtaken {
     read: u64,
 }
 
-/// The pane that a record is counted in, if it is.
-type PaneOf<R> = fn(&R) -> Option<Micros>;
-
 impl Overtaken {
     fn new<T: Taking>(
         log: &[Appended<T::Record>],
         places: (usize, usize),
-        pane_of: PaneOf<T::Record>,
         closed_through: impl Fn(&Durable, &T) -> Option<Micros>,
     ) -> Self {
         let setup = Setup::default();
@@ -51,7 +47,7 @@ impl Overtaken {
         let lost = &log[commit.replay_from as usize..(durable.log_start as usize).min(end)];
         let lacking = lost
             .iter()
-            .filter_map(|(_, record)| pane_of(record))
+            .filter_map(|(_, record)| T::pane_of(record))
             .filter(|pane| closed.is_none_or(|closed| *pane > closed))
             .collect();
         let (before, read) = (durable.published.findings.len(), durable.published.counters.read());
@@ -93,17 +89,6 @@ impl Overtaken {
     }
 }
 
-fn pane_of_record(record: &Option<Record>) -> Option<Micros> {
-    match record {
-        Some(Record::Flow(flow)) => Some(pane_start(flow.event_time)),
-        _ => None,
-    }
-}
-
-fn pane_of_partial(partial: &Partial) -> Option<Micros> {
-    (!matches!(partial.body, PartialBody::Marker { .. })).then_some(partial.pane)
-}
-
 fn closed_by_source(durable: &Durable, _: &SourceTask) -> Option<Micros> {
     let is_marker = |partial: &&Partial| matches!(partial.body, PartialBody::Marker { .. });
     durable.published.partials.iter().rev().find(is_marker).map(|marker| marker.pane)
@@ -132,7 +117,7 @@ proptest! {
         schedule in schedule(),
     ) {
         let log = readable(&log_of(flows_of(&activities)));
-        let new = || Overtaken::new::<SourceTask>(&log, places, pane_of_record, closed_by_source);
+        let new = || Overtaken::new::<SourceTask>(&log, places, closed_by_source);
         new().check::<SourceTask>(&log, &schedule)?;
         let findings = |findings: &[Finding]| findings.iter().cloned().map(canonical).collect::<Vec<_>>();
         let whole = findings(new().go_on::<SourceTask>(&log, &straight()));
@@ -146,7 +131,7 @@ proptest! {
         schedule in schedule(),
     ) {
         let log = partial_log(&run_source(&Setup::default(), &log_of(flows_of(&activities)), &straight()).partials);
-        let overtaken = Overtaken::new::<SiteTask>(&log, places, pane_of_partial, closed_by_site);
+        let overtaken = Overtaken::new::<SiteTask>(&log, places, closed_by_site);
         overtaken.check::<SiteTask>(&log, &schedule)?;
     }
 
@@ -155,7 +140,7 @@ proptest! {
         case in hostile::case(), places in (1_usize..1_000, 0_usize..=1_000), schedule in schedule(),
     ) {
         let log = hostile::log_of(&case);
-        let mut overtaken = Overtaken::new::<SourceTask>(&log, places, pane_of_record, closed_by_source);
+        let mut overtaken = Overtaken::new::<SourceTask>(&log, places, closed_by_source);
         let (committed, _) = overtaken.durable.committed.unwrap();
         let expected = overtaken.read + (log.len() as i64 - committed.max(overtaken.durable.log_start)) as u64;
         for finding in overtaken.go_on::<SourceTask>(&log, &schedule) {
@@ -174,7 +159,7 @@ fn a_marker_of_panes_that_lost_records_is_not_complete() {
         support::attempt(at, "10.0.0.1", "10.1.0.1", 1_000 + port, weir_schemas::Outcome::Refused)
     };
     let log = readable(&log_of((0..400).map(scan).collect()));
-    let mut overtaken = Overtaken::new::<SourceTask>(&log, (500, 300), pane_of_record, closed_by_source);
+    let mut overtaken = Overtaken::new::<SourceTask>(&log, (500, 300), closed_by_source);
     assert_eq!(overtaken.lacking.len(), 1);
     let before = overtaken.durable.published.partials.len();
     overtaken.go_on::<SourceTask>(&log, &straight());

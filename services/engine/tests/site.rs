@@ -74,19 +74,22 @@ fn voice(partition: u32) -> impl Strategy<Value = Vec<Partial>> {
     })
 }
 
-/// The voices interleaved, with gaps between the log's append times.
-fn log() -> impl Strategy<Value = Vec<Appended<Partial>>> {
-    let turns = prop::collection::vec((0_usize..3, prop::sample::select(vec![0_i64, 1, 400, 1_000, 90_000])), 0..400);
+/// The voices interleaved, with gaps between the log's append times; now and then something that is no partial.
+fn log() -> impl Strategy<Value = Vec<Appended<Option<Partial>>>> {
+    let turns = prop::collection::vec((0_usize..13, prop::sample::select(vec![0_i64, 1, 400, 1_000, 90_000])), 0..400);
     (voice(0), voice(1), voice(2), turns).prop_map(|(first, second, third, turns)| {
         let mut voices = [first, second, third].map(Vec::into_iter);
         let mut now: Micros = EPOCH;
         let mut log = Vec::new();
         for (voice, gap_ms) in turns {
             now += gap_ms * 1_000;
-            log.extend(voices[voice].next().map(|partial| (now, partial)));
+            match voices.get_mut(voice / 4) {
+                Some(voice) => log.extend(voice.next().map(|partial| (now, Some(partial)))),
+                None => log.push((now, None)),
+            }
         }
         for voice in voices {
-            log.extend(voice.map(|partial| (now, partial)));
+            log.extend(voice.map(|partial| (now, Some(partial))));
         }
         log
     })

@@ -16,7 +16,7 @@ use crate::config::SITE_PANE_SLOTS;
 use crate::counters::Counters;
 use crate::detectors::{Level, SiteView, Stage};
 use crate::image::Table;
-use crate::recovery::{OpenPane, Origin, Replay, is_exact};
+use crate::recovery::{OpenPane, Origin, Replay, end_replay, is_exact};
 use crate::site_pane::SitePane;
 use crate::site_summary::SiteSummary;
 use crate::summary::{SeenBy, window_of};
@@ -70,15 +70,7 @@ impl SiteTask {
 
     /// Takes a partial.
     pub fn apply(&mut self, offset: i64, append_time: Micros, partial: &Partial) {
-        self.core.position = offset + 1;
-        let caught_up = self.replay.as_ref().is_some_and(|replay| offset >= replay.until);
-        if caught_up && let Some(replay) = self.replay.take() {
-            debug_assert!(
-                !replay.is_exact || self.inputs == replay.inputs_then,
-                "a replay must leave the inputs as the commit had them"
-            );
-            self.inputs = replay.inputs_then;
-        }
+        self.begin(offset);
         self.inputs.clock.advance(append_time);
         self.inputs.expected = self.inputs.expected.max(partial.partition_count);
         if let PartialBody::Marker { ended, complete, degraded, generation } = &partial.body {
@@ -89,14 +81,26 @@ impl SiteTask {
             self.take_counts(offset, partial);
         }
         self.close_forced();
+        self.finish(offset);
     }
 
     /// Takes an offset whose partial could not be decoded; the caller dead-letters it.
     pub fn apply_dead(&mut self, offset: i64, append_time: Micros) {
-        self.core.position = offset + 1;
+        self.begin(offset);
         self.inputs.clock.advance(append_time);
         self.count(|counters| counters.dead += 1);
         self.close_forced();
+        self.finish(offset);
+    }
+
+    fn begin(&mut self, offset: i64) {
+        // The last record of the replay may be missing from the log.
+        end_replay(&mut self.replay, &mut self.inputs, offset);
+        self.core.position = offset + 1;
+    }
+
+    fn finish(&mut self, offset: i64) {
+        end_replay(&mut self.replay, &mut self.inputs, offset + 1);
     }
 
     fn count(&mut self, count: impl FnOnce(&mut Counters)) {

@@ -10,13 +10,13 @@ mod stage;
 use std::collections::{BTreeMap, BTreeSet};
 
 use weir_schemas::partial::PartialBody;
-use weir_schemas::{Counts, Flow, Micros, PANE_US, Partial, Record, SECOND_US, pane_start};
+use weir_schemas::{Counts, Flow, Mark, Micros, PANE_US, Partial, Record, SECOND_US, pane_start};
 
 use crate::config::PANE_SLOTS;
 use crate::counters::Counters;
 use crate::episode::{Episode, EpisodeKey};
 use crate::pane::{Expected, Halves, Pane, PaneRules, leaves_out};
-use crate::recovery::{OpenPane, Origin, Replay, is_exact};
+use crate::recovery::{OpenPane, Origin, Replay, end_replay, is_exact};
 use crate::sensors::{Sensors, Sequence, WatermarkChange};
 use crate::summary::SourceSummary;
 use crate::task::TaskCore;
@@ -53,26 +53,9 @@ impl SourceTask {
         self.react(change);
         match record {
             Record::Flow(flow) => self.apply_flow(offset, append_time, flow),
-            Record::Mark(mark) => {
-                let config = &self.core.config;
-                let sequence = self.sensors.sequence(&mark.sensor, &mark.site, mark.boot, mark.seq, config);
-                // An `end` promises nothing about its time.
-                let is_ahead = !mark.end && mark.t > append_time.saturating_add(config.max_future);
-                if sequence == Sequence::Duplicate {
-                    self.count(|counters| counters.duplicate += 1);
-                } else if is_ahead {
-                    self.count(|counters| counters.clock_fault += 1);
-                } else {
-                    self.count(|counters| counters.mark += 1);
-                    let change = self.sensors.mark(mark, &self.core.config);
-                    self.react(change);
-                    if self.ended && self.replay.is_none() && self.sensors.any_active(&self.core.config) {
-                        self.ended = false;
-                        self.mark_closed(false);
-                    }
-                }
-            }
+            Record::Mark(mark) => self.apply_mark(append_time, mark),
         }
+        self.finish(offset);
     }
 
     /// Takes an offset whose record could not be decoded; the caller dead-letters it.
@@ -81,6 +64,7 @@ impl SourceTask {
         let change = self.sensors.advance(append_time, &self.core.config);
         self.react(change);
         self.count(|counters| counters.dead += 1);
+        self.finish(offset);
     }
 
     /// Whether a record contradicts itself, so that it must be dead-lettered: its last packet lies in another pane than its
@@ -96,20 +80,37 @@ impl SourceTask {
     }
 
     fn begin(&mut self, offset: i64) {
+        // The last record of the replay may be missing from the log.
+        end_replay(&mut self.replay, &mut self.sensors, offset);
         self.core.position = offset + 1;
-        let caught_up = self.replay.as_ref().is_some_and(|replay| offset >= replay.until);
-        if caught_up && let Some(replay) = self.replay.take() {
-            debug_assert!(
-                !replay.is_exact || self.sensors == replay.inputs_then,
-                "a replay must leave the sensor table as the commit had it"
-            );
-            self.sensors = replay.inputs_then;
-        }
+    }
+
+    fn finish(&mut self, offset: i64) {
+        end_replay(&mut self.replay, &mut self.sensors, offset + 1);
     }
 
     fn count(&mut self, count: impl FnOnce(&mut Counters)) {
         if self.replay.is_none() {
             count(&mut self.core.counters);
+        }
+    }
+
+    fn apply_mark(&mut self, append_time: Micros, mark: &Mark) {
+        let config = &self.core.config;
+        let sequence = self.sensors.sequence(&mark.sensor, &mark.site, mark.boot, mark.seq, config);
+        if sequence == Sequence::Duplicate {
+            return self.count(|counters| counters.duplicate += 1);
+        }
+        // An `end` promises nothing about its time.
+        if !mark.end && mark.t > append_time.saturating_add(config.max_future) {
+            return self.count(|counters| counters.clock_fault += 1);
+        }
+        self.count(|counters| counters.mark += 1);
+        let change = self.sensors.mark(mark, &self.core.config);
+        self.react(change);
+        if self.ended && self.replay.is_none() && self.sensors.any_active(&self.core.config) {
+            self.ended = false;
+            self.mark_closed(false);
         }
     }
 

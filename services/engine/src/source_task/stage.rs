@@ -123,6 +123,7 @@ impl StageTask for SourceTask {
     }
 
     fn checkpoint(&mut self, state_end: i64) -> Checkpoint {
+        debug_assert!(self.replay.is_none(), "the panes are not what the commit would say they are");
         let oldest = self.panes.values().map(|open| &open.origin).min_by_key(|origin| origin.offset).cloned();
         let replay = oldest.unwrap_or_else(|| self.origin(self.core.position));
         let (closed_through, inputs) = (self.closed_through, self.sensors.clone());

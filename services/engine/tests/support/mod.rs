@@ -11,7 +11,7 @@ use weir_engine::config::Shares;
 use weir_engine::{Checkpoint, Counters, EngineConfig, Profile, SiteTask, SourceTask, StageTask, TaskIdentity};
 use weir_schemas::{
     CommitMetadata, Counts, End, EndReason, Finding, Flow, Host, Initiator, Mark, MarkStatus, Micros, Outcome, Partial,
-    Record, SECOND_US, StateEntry, Tcp, TcpFlags,
+    PartialBody, Record, SECOND_US, StateEntry, Tcp, TcpFlags, pane_start,
 };
 
 /// A record with the time the log appended it.
@@ -251,6 +251,9 @@ pub trait Taking: StageTask {
 
     /// Takes one.
     fn take(&mut self, offset: i64, append_time: Micros, record: &Self::Record);
+
+    /// The pane that one is counted in, if it is no mark or marker.
+    fn pane_of(record: &Self::Record) -> Option<Micros>;
 }
 
 impl Taking for SourceTask {
@@ -263,13 +266,29 @@ impl Taking for SourceTask {
             None => self.apply_dead(offset, append_time),
         }
     }
+
+    fn pane_of(record: &Option<Record>) -> Option<Micros> {
+        match record {
+            Some(Record::Flow(flow)) => Some(pane_start(flow.event_time)),
+            _ => None,
+        }
+    }
 }
 
 impl Taking for SiteTask {
-    type Record = Partial;
+    /// None where the partial cannot be decoded.
+    type Record = Option<Partial>;
 
-    fn take(&mut self, offset: i64, append_time: Micros, partial: &Partial) {
-        self.apply(offset, append_time, partial);
+    fn take(&mut self, offset: i64, append_time: Micros, partial: &Option<Partial>) {
+        match partial {
+            Some(partial) => self.apply(offset, append_time, partial),
+            None => self.apply_dead(offset, append_time),
+        }
+    }
+
+    fn pane_of(partial: &Option<Partial>) -> Option<Micros> {
+        let partial = partial.as_ref()?;
+        (!matches!(partial.body, PartialBody::Marker { .. })).then_some(partial.pane)
     }
 }
 
@@ -320,18 +339,18 @@ pub fn run_hostile(setup: &Setup, log: &[Appended<Option<Record>>], schedule: &S
 }
 
 /// A site task's whole run.
-pub fn run_site(setup: &Setup, log: &[Appended<Partial>], schedule: &Schedule) -> Outcomes {
+pub fn run_site(setup: &Setup, log: &[Appended<Option<Partial>>], schedule: &Schedule) -> Outcomes {
     run::<SiteTask>(setup, log, schedule)
 }
 
 /// A log in which every record can be decoded.
-pub fn readable(log: &[Appended<Record>]) -> Vec<Appended<Option<Record>>> {
+pub fn readable<R: Clone>(log: &[Appended<R>]) -> Vec<Appended<Option<R>>> {
     log.iter().map(|(append_time, record)| (*append_time, Some(record.clone()))).collect()
 }
 
 /// The log of one partials partition.
-pub fn partial_log(partials: &[Partial]) -> Vec<Appended<Partial>> {
-    partials.iter().map(|partial| (partial.pane, partial.clone())).collect()
+pub fn partial_log(partials: &[Partial]) -> Vec<Appended<Option<Partial>>> {
+    partials.iter().map(|partial| (partial.pane, Some(partial.clone()))).collect()
 }
 
 /// A run without crashes that commits at the end.
