@@ -1,19 +1,23 @@
 //! The course of a run: two sensors and their consumers, disturbed by plan; then the same log once more, undisturbed.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
 use rustix::process::Signal;
 use weir_bus::Topics;
-use weir_tests::broker::{Broker, Coordinated};
+use weir_bus::member::FaultPoint;
+use weir_tests::broker::{Broker, BrokerError, Coordinated};
 
 use crate::failure::Failure;
 use crate::fleet::{Cause, Death, Fleet};
 use crate::ledger::Ledger;
-use crate::process::Launch;
-use crate::schedule::{Deed, Extent, Schedule};
+use crate::process::{Fault, Launch};
+use crate::schedule::{Deed, Extent, STOPPED, Schedule};
 use crate::traffic;
 
 /// How long the groups may take to read what there is once the sensors have ended.
@@ -51,7 +55,7 @@ impl Lane {
 
 /// A run on its way.
 pub struct Course {
-    pub broker: Broker,
+    pub broker: Arc<Broker>,
     pub ledger: Ledger,
     pub fleet: Fleet,
     pub disturbed: Lane,
@@ -65,7 +69,15 @@ pub struct Course {
     folder: PathBuf,
     stopped: Option<String>,
     left: Option<String>,
+    /// The next detector to start stops at this point of a commit.
+    stop_next: Option<FaultPoint>,
+    /// Stopped by itself, and since when.
+    zombies: BTreeMap<String, Instant>,
+    /// Detectors that stopped within a commit, and were let go on.
+    pub resumed: Vec<String>,
     broker_away: Option<u32>,
+    /// A broker that comes back: that takes its time, in which services die and are started again.
+    returning: Option<JoinHandle<Result<(), BrokerError>>>,
     is_late: bool,
 }
 
@@ -89,7 +101,7 @@ impl Course {
         Ok(Self {
             ledger: Ledger::new(broker.bootstrap()),
             fleet: Fleet::new(launch.clone()),
-            broker,
+            broker: Arc::new(broker),
             disturbed: Lane::new("weir"),
             golden: Lane::new("golden"),
             began: (Instant::now(), SystemTime::now()),
@@ -100,7 +112,11 @@ impl Course {
             folder,
             stopped: None,
             left: None,
+            stop_next: None,
+            zombies: BTreeMap::new(),
+            resumed: Vec::new(),
             broker_away: None,
+            returning: None,
             is_late: false,
         })
     }
@@ -120,7 +136,7 @@ impl Course {
             let pace = ["--pace", "realtime", "--rebase", "now"];
             self.fleet.start(&format!("sensor-{number}"), &[&arguments[..], &pace[..]].concat(), None)?;
         }
-        while !self.fleet.running("sensor").is_empty() || !self.schedule.deeds.is_empty() {
+        while !self.fleet.running("sensor").is_empty() || !self.schedule.deeds.is_empty() || self.returning.is_some() {
             self.turn()?;
         }
         self.note("both sensors ended".to_owned());
@@ -143,8 +159,8 @@ impl Course {
     }
 
     fn end_services(&mut self) -> Result<(), Failure> {
-        // A process that was stopped takes no request.
-        if let Some(name) = self.stopped.take() {
+        // A process that is stopped takes no request.
+        for name in self.fleet.running("") {
             self.fleet.signal(&name, Signal::CONT)?;
         }
         self.fleet.end("", ENDING)
@@ -174,7 +190,8 @@ impl Course {
             let fault = self.schedule.next_results_fault();
             return self.fleet.start(name, &["results", "--set", "results.instance=r1"], fault);
         }
-        let fault = self.schedule.next_fault(self.is_late);
+        let stops = self.stop_next.take().map(|point| Fault { point, pass: 3, stops: true });
+        let fault = stops.or_else(|| self.schedule.next_fault(self.is_late));
         self.fleet.start(name, &["detector", "--set", &format!("detector.instance={name}")], fault)
     }
 
@@ -185,6 +202,11 @@ impl Course {
         for death in self.fleet.attend(until.min(LOOK_EVERY))? {
             self.restart(&death)?;
         }
+        if let Some(returned) = self.returning.take_if(|returning| returning.is_finished()) {
+            returned.join().map_err(|_| Failure::Environment("a broker's start panicked".to_owned()))??;
+            self.note("the broker is back".to_owned());
+        }
+        self.wake_zombies()?;
         let now = self.began.0.elapsed();
         if !self.is_late && now > Duration::from_millis(self.extent.seconds * 700) {
             self.hurry()?;
@@ -196,13 +218,44 @@ impl Course {
         Ok(())
     }
 
+    /// Lets those go on that stopped within a commit long ago.
+    fn wake_zombies(&mut self) -> Result<(), Failure> {
+        for name in self.fleet.running("d") {
+            let stops = self.fleet.fault_of(&name).is_some_and(|fault| fault.stops);
+            if !stops || !self.fleet.is_stopped(&name) {
+                continue;
+            }
+            let Some(since) = self.zombies.get(&name) else {
+                self.note(format!("{name} has stopped within a commit"));
+                self.zombies.insert(name, Instant::now());
+                continue;
+            };
+            if since.elapsed() > STOPPED {
+                self.note(format!("SIGCONT to {name}"));
+                self.fleet.signal(&name, Signal::CONT)?;
+                self.zombies.remove(&name);
+                self.resumed.push(name);
+            }
+        }
+        Ok(())
+    }
+
     fn restart(&mut self, death: &Death) -> Result<(), Failure> {
         if death.name.starts_with("golden") {
             return Err(Failure::Environment(format!("{} is to be left alone, and ended: {death:?}", death.name)));
         }
         let is_results = death.name == "results";
         if let Some(fault) = death.unmet {
-            if is_results { self.schedule.give_back_results(fault) } else { self.schedule.give_back(fault) }
+            if fault.stops {
+                // It stopped, and went on to find its place taken; or it never came that far.
+                if !self.resumed.contains(&death.name) {
+                    self.stop_next = Some(fault.point);
+                }
+            } else if is_results {
+                self.schedule.give_back_results(fault);
+            } else {
+                self.schedule.give_back(fault);
+            }
         }
         if self.stopped.as_ref() == Some(&death.name) {
             self.stopped = None;
@@ -228,13 +281,14 @@ impl Course {
     /// Detectors that run and are not stopped.
     fn detectors(&self) -> Vec<String> {
         let mut names = self.fleet.running("d");
-        names.retain(|name| Some(name) != self.stopped.as_ref());
+        let stops = |name: &String| self.fleet.fault_of(name).is_some_and(|fault| fault.stops);
+        names.retain(|name| Some(name) != self.stopped.as_ref() && !stops(name));
         names
     }
 
     fn perform(&mut self, deed: Deed) -> Result<(), Failure> {
         match deed {
-            Deed::KillDetector => {
+            Deed::KillDetector | Deed::StopInCommit(_) => {
                 let names = self.detectors();
                 if names.is_empty() {
                     // All are about to come up again: a moment later one will have.
@@ -243,7 +297,12 @@ impl Course {
                     return Ok(());
                 }
                 let name = &names[self.schedule.choose(names.len())];
-                self.note(format!("SIGKILL to {name}"));
+                if let Deed::StopInCommit(point) = deed {
+                    self.note(format!("SIGKILL to {name}; the next detector stops at {}", point.name()));
+                    self.stop_next = Some(point);
+                } else {
+                    self.note(format!("SIGKILL to {name}"));
+                }
                 self.fleet.kill(name)?;
             }
             Deed::KillResults => {
@@ -275,8 +334,9 @@ impl Course {
             Deed::KillTransactionCoordinator => self.kill_broker(Coordinated::TransactionalId, "weir-d1-source-0")?,
             Deed::RestartBroker => {
                 let Some(node) = self.broker_away.take() else { return Ok(()) };
-                self.broker.restart_node(node)?;
-                self.note(format!("broker {node} is back"));
+                self.note(format!("broker {node} starts again"));
+                let broker = Arc::clone(&self.broker);
+                self.returning = Some(thread::spawn(move || broker.restart_node(node)));
             }
         }
         Ok(())

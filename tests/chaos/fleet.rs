@@ -84,6 +84,11 @@ impl Fleet {
         self.running.get(name).and_then(|process| process.fault)
     }
 
+    /// Whether it stands where a signal stopped it.
+    pub fn is_stopped(&self, name: &str) -> bool {
+        self.running.get(name).is_some_and(Process::is_stopped)
+    }
+
     pub fn kill(&mut self, name: &str) -> Result<(), Failure> {
         self.ending.insert(name.to_owned(), Cause::Killed);
         self.signal(name, Signal::KILL)

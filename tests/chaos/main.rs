@@ -3,6 +3,7 @@
 //!
 //! Needs a `weir` that was built with the feature `fault-points`.
 #![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod course;
 mod failure;

@@ -18,6 +18,15 @@ use crate::failure::Failure;
 pub struct Fault {
     pub point: FaultPoint,
     pub pass: u64,
+    /// It stops there instead, with the transaction open, and goes on when it is let.
+    pub stops: bool,
+}
+
+impl Fault {
+    /// As `WEIR_FAULT` has it.
+    fn specification(self) -> String {
+        format!("{}:{}{}", self.point.name(), self.pass, if self.stops { ":stop" } else { "" })
+    }
 }
 
 /// What a process said, or that it has ended.
@@ -63,8 +72,8 @@ impl Process {
         let mut command = Command::new(&launch.weir);
         command.arg("--config").arg(&launch.config).args(arguments);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(writer);
-        if let Some(Fault { point, pass }) = fault {
-            command.env("WEIR_FAULT", format!("{}:{pass}", point.name()));
+        if let Some(fault) = fault {
+            command.env("WEIR_FAULT", fault.specification());
         }
         let child = command.spawn().map_err(Failure::file(&launch.weir))?;
         // The command holds our copy of the output's end: while that is open, the end is never seen.
@@ -78,6 +87,12 @@ impl Process {
     pub fn signal(&self, signal: Signal) -> Result<(), Failure> {
         kill_process(Pid::from_child(&self.child), signal)
             .map_err(|error| Failure::Environment(format!("{} takes no signal: {error}", self.name)))
+    }
+
+    /// Whether it stands where a signal stopped it, as Linux has it in `/proc/PID/stat`: the state follows the name in brackets.
+    pub fn is_stopped(&self) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap_or_default();
+        stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
     }
 
     /// Waits for the end, which its output's end has told of.

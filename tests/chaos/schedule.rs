@@ -40,6 +40,8 @@ pub enum Deed {
     Stop,
     /// SIGCONT to it.
     Continue,
+    /// A detector is killed, and the next one stops by itself at this point, with its transaction open.
+    StopInCommit(FaultPoint),
     /// A fourth detector starts.
     Join,
     /// A detector ends in order, and does not come back.
@@ -53,7 +55,7 @@ pub enum Deed {
 }
 
 /// Longer than a session (6 s) and a transaction (10 s) last: others have taken over everything by then.
-const STOPPED: Duration = Duration::from_secs(14);
+pub const STOPPED: Duration = Duration::from_secs(14);
 
 /// How long a broker stays away.
 const BROKER_AWAY: Duration = Duration::from_secs(10);
@@ -87,6 +89,8 @@ impl Schedule {
         if extent.with_changes {
             deeds.push((at(300), Deed::Stop));
             deeds.push((at(300) + STOPPED, Deed::Continue));
+            deeds.push((at(120), Deed::StopInCommit(FaultPoint::AfterSend)));
+            deeds.push((at(700), Deed::StopInCommit(FaultPoint::BeforeCommit)));
             deeds.push((at(500), Deed::Join));
             deeds.push((at(600), Deed::Leave));
         }
@@ -104,13 +108,13 @@ impl Schedule {
     /// What the next detector to start dies of, if there is still something: late in a run soon, otherwise some time.
     pub fn next_fault(&mut self, is_late: bool) -> Option<Fault> {
         let point = self.faults.pop_front()?;
-        Some(Fault { point, pass: if is_late { 2 } else { self.chance.between(3, 14) } })
+        Some(Fault { point, pass: if is_late { 2 } else { self.chance.between(3, 14) }, stops: false })
     }
 
     /// The same for results.
     pub fn next_results_fault(&mut self) -> Option<Fault> {
         let point = self.results_faults.pop_front()?;
-        Some(Fault { point, pass: self.chance.between(2, 6) })
+        Some(Fault { point, pass: self.chance.between(2, 6), stops: false })
     }
 
     /// A process died of something else before its fault: another one is to die of it.
@@ -131,5 +135,42 @@ impl Schedule {
     /// One of `count`.
     pub fn choose(&mut self, count: usize) -> usize {
         self.chance.index(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EXTENT: Extent =
+        Extent { seconds: 100, per_point: 3, at_random: 8, results: 2, with_changes: true, with_brokers: true };
+
+    #[test]
+    fn a_plan_follows_from_its_seed_and_holds_every_point() {
+        let mut plan = Schedule::new(EXTENT, 5);
+        assert_eq!(plan.deeds, Schedule::new(EXTENT, 5).deeds);
+        assert_ne!(plan.deeds, Schedule::new(EXTENT, 6).deeds);
+        assert!(plan.deeds.iter().is_sorted_by_key(|(time, _)| *time));
+        assert!(plan.deeds.iter().all(|(time, _)| *time < Duration::from_secs(EXTENT.seconds)));
+        assert_eq!(plan.deeds.iter().filter(|(_, deed)| *deed == Deed::KillDetector).count(), EXTENT.at_random);
+
+        let mut faults = Vec::new();
+        while let Some(fault) = plan.next_fault(false) {
+            faults.push(fault.point);
+        }
+        assert_eq!(faults.len(), POINTS.len() * EXTENT.per_point);
+        for point in POINTS {
+            assert_eq!(faults.iter().filter(|fault| **fault == point).count(), EXTENT.per_point);
+        }
+    }
+
+    #[test]
+    fn a_death_that_did_not_come_about_is_planned_again() {
+        let mut plan = Schedule::new(EXTENT, 5);
+        let fault = plan.next_fault(false).unwrap();
+        let left = plan.faults.len();
+        plan.give_back(fault);
+        assert_eq!(plan.next_fault(true), Some(Fault { point: fault.point, pass: 2, stops: false }));
+        assert_eq!(plan.faults.len(), left);
     }
 }

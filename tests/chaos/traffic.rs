@@ -32,12 +32,11 @@ pub fn packets(seconds: u64, seed: u64) -> [Vec<Packet>; 2] {
     traffic.sweeps(seconds);
     traffic.half_open(seconds);
     traffic.floods(seconds);
-    let mut seen = traffic.seen;
-    for packets in &mut seen {
+    for packets in &mut traffic.seen {
         // Stable, so that packets of one time stay in the order they were planned in.
         packets.sort_by_key(|packet| packet.time);
     }
-    seen
+    traffic.seen
 }
 
 struct Traffic {
@@ -48,9 +47,9 @@ struct Traffic {
 }
 
 impl Traffic {
-    fn put(&mut self, time: u64, frame: Vec<u8>) {
+    fn put(&mut self, time: u64, frame: &[u8]) {
         for (packets, _) in self.seen.iter_mut().zip(self.sight).filter(|(_, sees)| *sees) {
-            packets.push(Packet { time, frame: frame.clone() });
+            packets.push(Packet { time, frame: frame.to_vec() });
         }
     }
 
@@ -84,23 +83,23 @@ impl Traffic {
     /// A handshake, a request, `segments` full segments of an answer, and a close.
     fn page(&mut self, ends: Ends, start: u64, segments: u64, pause: u64) {
         let mut time = start;
-        self.put(time, tcp(ends, SYN, 1_000, 0, 0));
+        self.put(time, &tcp(ends, SYN, 1_000, 0, 0));
         time += 700;
-        self.put(time, tcp(ends.back(), SYN | ACK, 2_000, 1_001, 0));
+        self.put(time, &tcp(ends.back(), SYN | ACK, 2_000, 1_001, 0));
         time += 200;
-        self.put(time, tcp(ends, ACK, 1_001, 2_001, 0));
-        self.put(time + 50, tcp(ends, ACK | PSH, 1_001, 2_001, 300));
+        self.put(time, &tcp(ends, ACK, 1_001, 2_001, 0));
+        self.put(time + 50, &tcp(ends, ACK | PSH, 1_001, 2_001, 300));
         time += 900;
         let mut sequence = 2_001;
         for _ in 0..segments {
-            self.put(time, tcp(ends.back(), ACK | PSH, sequence, 1_301, 1_448));
+            self.put(time, &tcp(ends.back(), ACK | PSH, sequence, 1_301, 1_448));
             sequence += 1_448;
-            self.put(time + 90, tcp(ends, ACK, 1_301, sequence, 0));
+            self.put(time + 90, &tcp(ends, ACK, 1_301, sequence, 0));
             time += pause;
         }
-        self.put(time, tcp(ends, FIN | ACK, 1_301, sequence, 0));
-        self.put(time + 700, tcp(ends.back(), FIN | ACK, sequence, 1_302, 0));
-        self.put(time + 900, tcp(ends, ACK, 1_302, sequence + 1, 0));
+        self.put(time, &tcp(ends, FIN | ACK, 1_301, sequence, 0));
+        self.put(time + 700, &tcp(ends.back(), FIN | ACK, sequence, 1_302, 0));
+        self.put(time + 900, &tcp(ends, ACK, 1_302, sequence + 1, 0));
     }
 
     fn downloads(&mut self, seconds: u64) {
@@ -126,7 +125,7 @@ impl Traffic {
                 let ends = Ends { from: (source, 50_000), to: (target, port) };
                 let time = start + u64::from(port) * pause;
                 if over_udp {
-                    self.put(time, udp(ends, 8));
+                    self.put(time, &udp(ends, 8));
                 } else {
                     self.attempt(ends, time, answers);
                 }
@@ -142,9 +141,9 @@ impl Traffic {
 
     /// A SYN, refused or not answered.
     fn attempt(&mut self, ends: Ends, time: u64, is_refused: bool) {
-        self.put(time, tcp(ends, SYN, 7_000, 0, 0));
+        self.put(time, &tcp(ends, SYN, 7_000, 0, 0));
         if is_refused {
-            self.put(time + 400, tcp(ends.back(), RST | ACK, 0, 7_001, 0));
+            self.put(time + 400, &tcp(ends.back(), RST | ACK, 0, 7_001, 0));
         }
     }
 
@@ -158,7 +157,7 @@ impl Traffic {
                 let ends = Ends { from: (address(67, number), 40_000), to: (address(5, number * 100 + host), 445) };
                 let time = start + u64::from(host) * 60 * MILLISECOND;
                 if with_pings {
-                    self.put(time, ping(ends));
+                    self.put(time, &ping(ends));
                 } else {
                     self.attempt(ends, time, false);
                 }
@@ -189,7 +188,7 @@ impl Traffic {
                 // Far apart, so that no two floods share a source.
                 let source = Ipv4Addr::from(0x0a80_0000 | (flood << 16 | number));
                 let ends = Ends { from: (source, 1_024 + number as u16), to: (address(7, flood), 80) };
-                self.put(start + u64::from(number) * 8_333, tcp(ends, SYN, 9_000, 0, 0));
+                self.put(start + u64::from(number) * 8_333, &tcp(ends, SYN, 9_000, 0, 0));
             }
         }
     }

@@ -1,9 +1,11 @@
 //! What must hold after a run: one line for each, with the numbers that it rests on.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 
 use weir_engine::detectors::CATALOGUE;
 use weir_schemas::{EpisodeState, canonical};
+use weir_tests::broker::ListedTransaction;
 
 use crate::course::{Course, Lane};
 use crate::failure::Failure;
@@ -42,9 +44,11 @@ pub fn judge(course: &Course, extent: Extent, least: Least) -> Result<Vec<Check>
 
     let findings = ledger.findings(&disturbed.topics.findings())?;
     let anomalies = ledger.findings(&disturbed.topics.anomalies())?;
-    checks.push(same("findings", &findings, &ledger.findings(&golden.topics.findings())?));
-    checks.push(same("anomalies", &anomalies, &ledger.findings(&golden.topics.anomalies())?));
-    checks.push(revisions(&anomalies));
+    let golden_findings = ledger.findings(&golden.topics.findings())?;
+    let golden_anomalies = ledger.findings(&golden.topics.anomalies())?;
+    checks.push(same("findings", &canonical_texts(&findings), &canonical_texts(&golden_findings)));
+    checks.push(same("anomalies", &canonical_texts(&anomalies), &canonical_texts(&golden_anomalies)));
+    checks.push(revisions(anomalies.iter().map(|written| (written.finding.id.as_str(), written.finding.revision))));
     for lane in [disturbed, golden] {
         checks.extend(accounts(course, lane)?);
         let dead: u64 = ledger.sizes(&lane.topics.dead())?.values().sum();
@@ -73,28 +77,34 @@ fn at_least(name: &str, found: usize, least: usize) -> Check {
     Check { name: format!("{name}, at least {least}"), holds: found >= least, detail: found.to_string() }
 }
 
-/// Equal as multisets, in canonical form.
-fn same(name: &str, mine: &[Written], theirs: &[Written]) -> Check {
-    let mut balance: BTreeMap<String, i64> = BTreeMap::new();
-    for written in mine {
-        *balance.entry(canonical(&written.finding)).or_default() += 1;
+/// Equal as multisets.
+fn same(name: &str, mine: &[String], theirs: &[String]) -> Check {
+    let mut balance: BTreeMap<&str, i64> = BTreeMap::new();
+    for text in mine {
+        *balance.entry(text).or_default() += 1;
     }
-    for written in theirs {
-        *balance.entry(canonical(&written.finding)).or_default() -= 1;
+    for text in theirs {
+        *balance.entry(text).or_default() -= 1;
     }
     balance.retain(|_, count| *count != 0);
     let mut detail = format!("{} disturbed, {} undisturbed", mine.len(), theirs.len());
     for (text, count) in balance.iter().take(SAMPLE) {
-        detail.push_str(&format!("; {count:+} {text}"));
+        // Writing to a String cannot fail.
+        let _ = write!(detail, "; {count:+} {text}");
     }
-    Check { name: format!("{name} are those of an undisturbed run"), holds: balance.is_empty(), detail }
+    let holds = balance.is_empty() && !mine.is_empty();
+    Check { name: format!("{name} are those of an undisturbed run"), holds, detail }
+}
+
+fn canonical_texts(findings: &[Written]) -> Vec<String> {
+    findings.iter().map(|written| canonical(&written.finding)).collect()
 }
 
 /// Every id has the revisions 1 to n, each once.
-fn revisions(anomalies: &[Written]) -> Check {
+fn revisions<'a>(numbered: impl Iterator<Item = (&'a str, u32)>) -> Check {
     let mut revisions: BTreeMap<&str, Vec<u32>> = BTreeMap::new();
-    for written in anomalies {
-        revisions.entry(&written.finding.id).or_default().push(written.finding.revision);
+    for (id, revision) in numbered {
+        revisions.entry(id).or_default().push(revision);
     }
     let ids = revisions.len();
     let is_whole = |revisions: &mut Vec<u32>| {
@@ -123,7 +133,7 @@ fn accounts(course: &Course, lane: &Lane) -> Result<Vec<Check>, Failure> {
         let (all, of_all): (u64, u64) = (records.values().sum(), counted.values().sum());
         let mut detail = format!("{all} records, {of_all} accounted for");
         if records != counted {
-            detail.push_str(&format!("; records {records:?}, accounted for {counted:?}"));
+            let _ = write!(detail, "; records {records:?}, accounted for {counted:?}");
         }
         let name = format!("{}: every record of the {stage} stage has one fate", lane.name);
         checks.push(Check { name, holds: records == counted && all > 0, detail });
@@ -133,7 +143,7 @@ fn accounts(course: &Course, lane: &Lane) -> Result<Vec<Check>, Failure> {
 
 fn kafka(course: &Course) -> Result<Vec<Check>, Failure> {
     let open: Vec<String> =
-        course.broker.transactions()?.into_iter().filter(|listed| listed.is_open()).map(|listed| listed.id).collect();
+        course.broker.transactions()?.into_iter().filter(ListedTransaction::is_open).map(|listed| listed.id).collect();
     let hanging = course.broker.find_hanging_transactions()?;
     Ok([("open", open), ("hanging", hanging)]
         .into_iter()
@@ -159,6 +169,9 @@ fn happened(course: &Course, extent: Extent, least: Least) -> Vec<Check> {
     let results = course.fleet.deaths.iter().filter(|death| death.name == "results");
     let results = results.filter(|death| matches!(death.cause, Cause::Fault(_) | Cause::Killed)).count();
     checks.push(at_least("results killed", results, extent.results));
+
+    let stopped = if extent.with_changes { 2 } else { 0 };
+    checks.push(at_least("detectors stopped within a commit, and let go on", course.resumed.len(), stopped));
 
     let events = || course.fleet.told.iter().map(|told| &told.event);
     let rows = |event: &Event| match event {
@@ -211,4 +224,39 @@ fn content(anomalies: &[Written], least: Least) -> Vec<Check> {
             detail: format!("{} opened, {} closed", opened.len(), closed.len()),
         },
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(texts: &[&str]) -> Vec<String> {
+        texts.iter().map(|text| (*text).to_owned()).collect()
+    }
+
+    #[test]
+    fn what_is_lost_told_twice_or_other_is_a_difference() {
+        let golden = texts(&["a", "b", "b"]);
+        assert!(same("", &texts(&["b", "a", "b"]), &golden).holds);
+        for other in [&["a", "b"][..], &["a", "b", "b", "b"], &["a", "b", "c"], &[]] {
+            assert!(!same("", &texts(other), &golden).holds, "{other:?}");
+        }
+        assert!(!same("", &[], &[]).holds, "a run without findings shows nothing");
+        assert_eq!(same("", &texts(&["a", "b"]), &golden).detail, "2 disturbed, 3 undisturbed; -1 b");
+    }
+
+    #[test]
+    fn a_revision_that_is_missing_or_there_twice_is_a_gap() {
+        let table = [
+            (&[("x", 1), ("y", 1), ("x", 2)][..], true),
+            (&[("x", 2), ("x", 1)], true),
+            (&[("x", 1), ("x", 3)], false),
+            (&[("x", 1), ("x", 1)], false),
+            (&[("x", 2)], false),
+            (&[], false),
+        ];
+        for (numbered, holds) in table {
+            assert_eq!(revisions(numbered.iter().copied()).holds, holds, "{numbered:?}");
+        }
+    }
 }

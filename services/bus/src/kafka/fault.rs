@@ -1,4 +1,5 @@
 //! Moments at which a test lets the process die: `WEIR_FAULT=after_send:3` kills it as it passes `after_send` the third time.
+//! `WEIR_FAULT=after_send:3:stop` stops it there instead, for somebody to let it go on when others have taken its place.
 //!
 //! Without the feature `fault-points` there is nothing here: no shipped binary can be told to die.
 
@@ -8,7 +9,16 @@ use crate::member::FaultPoint;
 #[derive(Debug, Default)]
 pub(super) struct FaultPlan {
     #[cfg(feature = "fault-points")]
-    planned: Option<(String, u64)>,
+    planned: Option<Planned>,
+}
+
+/// What is to happen, where, and at which pass.
+#[cfg(feature = "fault-points")]
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Planned {
+    point: String,
+    left: u64,
+    signal: rustix::process::Signal,
 }
 
 #[cfg(not(feature = "fault-points"))]
@@ -29,49 +39,62 @@ impl FaultPlan {
     }
 
     pub(super) fn pass(&mut self, point: FaultPoint) {
-        if self.is_last(point) {
-            // SIGKILL: nothing is flushed, closed or said, as when the machine dies.
-            let killed = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
-            debug_assert!(killed.is_ok(), "a process may kill itself");
+        if let Some(signal) = self.due(point) {
+            // By a signal that nothing can catch: nothing is flushed, closed or said, as when the machine dies or hangs.
+            let sent = rustix::process::kill_process(rustix::process::getpid(), signal);
+            debug_assert!(sent.is_ok(), "a process may send itself signals");
         }
     }
 
-    fn is_last(&mut self, point: FaultPoint) -> bool {
-        let Some((_, left)) = self.planned.as_mut().filter(|(name, _)| name == point.name()) else { return false };
-        *left = left.saturating_sub(1);
-        *left == 0
+    fn due(&mut self, point: FaultPoint) -> Option<rustix::process::Signal> {
+        let planned = self.planned.as_mut().filter(|planned| planned.point == point.name() && planned.left > 0)?;
+        planned.left -= 1;
+        (planned.left == 0).then_some(planned.signal)
     }
 }
 
-/// `point:pass`, passes counted from 1; none where it is something else.
+/// `point:pass` or `point:pass:stop`, passes counted from 1; none where it is something else.
 #[cfg(feature = "fault-points")]
-fn parse(text: &str) -> Option<(String, u64)> {
-    let (name, pass) = text.split_once(':')?;
-    let pass = pass.parse().ok().filter(|pass| *pass > 0)?;
-    Some((name.to_owned(), pass))
+fn parse(text: &str) -> Option<Planned> {
+    use rustix::process::Signal;
+
+    let (point, rest) = text.split_once(':')?;
+    let (pass, signal) = match rest.split_once(':') {
+        None => (rest, Signal::KILL),
+        Some((pass, "stop")) => (pass, Signal::STOP),
+        Some(_) => return None,
+    };
+    let left = pass.parse().ok().filter(|pass| *pass > 0)?;
+    Some(Planned { point: point.to_owned(), left, signal })
 }
 
 #[cfg(all(test, feature = "fault-points"))]
 mod tests {
+    use rustix::process::Signal;
+
     use super::*;
 
     #[test]
     fn the_named_pass_is_the_last() {
-        let mut plan = FaultPlan { planned: parse("after_send:3") };
-        let passes = [
-            (FaultPoint::AfterSend, false),
-            (FaultPoint::AfterBegin, false),
-            (FaultPoint::AfterSend, false),
-            (FaultPoint::AfterSend, true),
-        ];
-        for (point, last) in passes {
-            assert_eq!(plan.is_last(point), last);
+        for (text, signal) in [("after_send:3", Signal::KILL), ("after_send:3:stop", Signal::STOP)] {
+            let mut plan = FaultPlan { planned: parse(text) };
+            let passes = [
+                (FaultPoint::AfterSend, None),
+                (FaultPoint::AfterBegin, None),
+                (FaultPoint::AfterSend, None),
+                (FaultPoint::AfterSend, Some(signal)),
+                (FaultPoint::AfterSend, None),
+            ];
+            for (point, due) in passes {
+                assert_eq!(plan.due(point), due, "{text}");
+            }
         }
     }
 
     #[test]
     fn what_names_no_pass_plans_nothing() {
-        for text in ["", "after_send", "after_send:", "after_send:0", "after_send:x"] {
+        for text in ["", "after_send", "after_send:", "after_send:0", "after_send:x", "after_send:1:", "after_send:1:x"]
+        {
             assert_eq!(parse(text), None, "{text}");
         }
     }
