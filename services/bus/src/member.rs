@@ -11,7 +11,8 @@ use crate::{Delivery, Message};
 /// What a member met since it last looked.
 #[derive(Debug, PartialEq)]
 pub enum Event {
-    /// The group gave this member these partitions. Nothing is delivered from them before [`Member::start`].
+    /// The group gave this member these partitions; none, where its first answer is that there are none for it. Nothing is
+    /// delivered from them before [`Member::start`].
     Assigned(Vec<u32>),
     /// The group took these partitions away, in order or because it gave the member up for dead: what is not committed of
     /// them is another's to make again.

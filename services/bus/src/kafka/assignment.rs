@@ -14,6 +14,8 @@ use crate::member::Event;
 #[derive(Debug, Default)]
 struct Changes {
     events: Vec<Event>,
+    /// The group has answered this member before.
+    is_answered: bool,
     /// The client did not accept a change: what it delivers from is not what the group thinks.
     refused: Option<String>,
 }
@@ -39,6 +41,12 @@ impl GroupContext {
         let mut changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
         into.append(&mut changes.events);
         changes.refused.take().map_or(Ok(()), Err)
+    }
+
+    /// The group's first answer counts without partitions too: where there are more members than those, it is all that comes.
+    fn is_first(&self) -> bool {
+        let mut changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+        !std::mem::replace(&mut changes.is_answered, true)
     }
 
     fn note(&self, event: Event, outcome: KafkaResult<()>) {
@@ -74,7 +82,7 @@ impl ConsumerContext for GroupContext {
                 .set_all_offsets(Offset::Offset(0))
                 .and_then(|()| consumer.incremental_assign(list))
                 .and_then(|()| if partitions.is_empty() { Ok(()) } else { consumer.pause(list) });
-            if !partitions.is_empty() || outcome.is_err() {
+            if self.is_first() || !partitions.is_empty() || outcome.is_err() {
                 self.note(Event::Assigned(partitions), outcome);
             }
             return;

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
+use super::member;
 use super::notices::{Incident, Notices};
 use super::settings::{Settings, SettingsError};
 
@@ -125,6 +126,34 @@ pub(super) fn watcher(
             return Err(error_of(settings, notices, "no answer"));
         }
     }
+}
+
+/// How many partitions a topic has: brokers that are slow to answer are asked again until `patience` ends.
+pub(super) fn partition_count(
+    watcher: &BaseConsumer<Notices>,
+    topic: &str,
+    patience: Duration,
+) -> Result<u32, KafkaError> {
+    let deadline = Instant::now() + patience;
+    loop {
+        serve(watcher);
+        match member::partition_count(watcher, topic) {
+            Err(error) if is_unanswered(&error) && Instant::now() < deadline => {}
+            found => return found,
+        }
+    }
+}
+
+/// Nobody answered in time; whoever does may say something else.
+fn is_unanswered(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::OperationTimedOut
+                | RDKafkaErrorCode::BrokerTransportFailure
+                | RDKafkaErrorCode::AllBrokersDown
+        )
+    )
 }
 
 /// Hands what an idle client has to say to its notices.

@@ -13,7 +13,6 @@ use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer}
 use weir_schemas::schema::Schema;
 
 use super::connect::{self, ConnectError};
-use super::member;
 use super::notices::{Notices, Warning};
 use super::settings::Settings;
 use super::transactions;
@@ -146,8 +145,7 @@ impl Publisher {
     /// # Errors
     /// Environment: the topic does not exist, or no broker answers.
     pub fn partition_count(&self, topic: &str) -> Result<u32, PublishError> {
-        connect::serve(&self.watcher);
-        member::partition_count(&self.watcher, topic)
+        connect::partition_count(&self.watcher, topic, self.patience)
             .map_err(|error| PublishError::Fatal { topic: topic.to_owned(), reason: error.to_string() })
     }
 

@@ -69,7 +69,7 @@ impl Reader {
             .follower()
             .create_with_context(notices.clone())
             .map_err(|error| ConnectError::creation(settings, &error))?;
-        let count = member::partition_count(&watcher, topic).map_err(|error| failed(&error))?;
+        let count = connect::partition_count(&watcher, topic, patience).map_err(|error| failed(&error))?;
         let list = places(&consumer, topic, 0..count, begin).map_err(|error| failed(&error))?;
         consumer.incremental_assign(&list).map_err(|error| failed(&error))?;
         let ended = vec![false; count as usize];

@@ -320,6 +320,9 @@ impl<M: Member, T: Task> Shard<M, T> {
             }
             Event::Assigned(partitions) => {
                 self.was_assigned = true;
+                if partitions.is_empty() {
+                    return;
+                }
                 self.refreshed_at = None;
                 self.refused.extend(&partitions);
                 self.reports.push(Report::Assigned(partitions));
