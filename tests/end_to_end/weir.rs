@@ -88,7 +88,8 @@ pub fn decompressed(name: &str) -> Vec<u8> {
     run.stdout
 }
 
-fn binary() -> &'static Path {
+/// The command's binary.
+pub fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| std::env::var_os("WEIR_BIN").map_or_else(build, PathBuf::from))
 }

@@ -4,5 +4,7 @@
 
 pub mod broker;
 pub mod chance;
+#[cfg(feature = "kafka")]
+pub mod services;
 pub mod simulation;
 pub mod truth;
