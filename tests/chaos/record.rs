@@ -19,7 +19,7 @@ pub struct Recovery {
     pub at: Duration,
     pub name: String,
     pub cause: String,
-    /// All of its first partitions restored, those of both stages.
+    /// The first partition of the source stage restored; later ones may be what a rebalance brought.
     pub restored: Option<Duration>,
     /// Its next commit with messages.
     pub committed: Option<Duration>,
@@ -65,7 +65,7 @@ pub fn recoveries(course: &Course) -> Result<Vec<Recovery>, Failure> {
             at: death.at.saturating_duration_since(course.began.0),
             name: death.name.clone(),
             cause: words(&death.cause),
-            restored: restored.iter().map(|(_, at)| since(*at)).max(),
+            restored: restored.iter().map(|(_, at)| since(*at)).min(),
             committed: committed.map(since),
             finding: finding.map(|after| Duration::from_micros(after as u64)),
         });
@@ -128,7 +128,7 @@ pub fn write(course: &Course, extent: Extent, seed: u64, checks: &[Check]) -> Re
         text,
         "\n## How detectors that were killed went on\n\nSeconds from SIGKILL, the start of the next process included. The next \
          finding is one from its partitions: it waits for traffic that is one.\n\n\
-         | s | who | of what | all restored | next commit with messages | next finding |\n|---|---|---|---|---|---|"
+         | s | who | of what | first restored | next commit with messages | next finding |\n|---|---|---|---|---|---|"
     );
     let seconds =
         |duration: Option<Duration>| duration.map_or("–".to_owned(), |took| format!("{:.2}", took.as_secs_f64()));
