@@ -66,6 +66,8 @@ pub struct Shares {
     pub opened: usize,
     /// Bytes that one pane close may write to the state topic.
     pub state_per_close: usize,
+    /// Bytes of partials that one pane close may send: three eighths for receivers, the rest for responders.
+    pub partials_per_close: usize,
 }
 
 impl Shares {
@@ -89,6 +91,7 @@ impl Shares {
             episodes: (memory / 8 / 1_024).clamp(64, 8_192),
             opened: (memory / 64 / 1_024).clamp(16, 1_024),
             state_per_close: 64 << 10,
+            partials_per_close: 56 << 10,
         }
     }
 
@@ -98,7 +101,7 @@ impl Shares {
         let kib = |bytes: usize| bytes / 1_024;
         format!(
             "{} KiB per partition: {PANE_SLOTS} panes of {} KiB (sources {}, pairs {}, sweeps {}, responders {}, receivers {} KiB; \
-             {} flow owners; site stage: receivers {}, responders {} KiB), {} episodes, {} baselines, {} early episodes, {} KiB of state per pane close",
+             {} flow owners; site stage: receivers {}, responders {} KiB), {} episodes, {} baselines, {} early episodes, {} KiB of state and {} KiB of partials per pane close",
             kib(self.memory),
             kib(self.memory / 4 * 3 / PANE_SLOTS),
             kib(self.sources),
@@ -113,6 +116,7 @@ impl Shares {
             self.baselines,
             self.opened,
             kib(self.state_per_close),
+            kib(self.partials_per_close),
         )
     }
 }

@@ -11,6 +11,7 @@ pub mod counters;
 pub mod detectors;
 pub mod distinct;
 pub mod episode;
+pub mod fit;
 pub mod hash;
 pub mod image;
 pub mod judgement;

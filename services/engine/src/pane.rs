@@ -11,6 +11,7 @@ use weir_schemas::{Flow, Host, Outcome, Text};
 use crate::bounded::{Bounded, Weigh};
 use crate::config::Shares;
 use crate::distinct::Distinct;
+use crate::fit::fit;
 use crate::hash::HashSeed;
 use crate::sorted::Sorted;
 use crate::summary::{EvidenceSample, PairCounts, PairKey, SeenBy, SourceCounts, SourceSummary, SweepCounts, SweepKey};
@@ -45,6 +46,12 @@ impl Halves {
     /// Both halves.
     pub const BOTH: Self = Self { forward: true, reverse: true };
 }
+
+/// About what a receiver's partial takes on the wire, key and framing included.
+const RECEIVER_BYTES: usize = 64;
+
+/// Likewise a responder's, its sources left out.
+const RESPONDER_BYTES: usize = 288;
 
 #[derive(Clone, Debug, Default)]
 struct ReceiverCounts {
@@ -355,16 +362,25 @@ impl Pane {
     #[must_use]
     pub fn close(
         self,
+        partial_bytes: usize,
         sensors: &dyn Fn(SeenBy) -> Vec<(Text, u8, u64)>,
         mut send: impl FnMut(PartialBody),
-    ) -> SourceSummary {
+    ) -> (SourceSummary, u64) {
         let mut degraded = self.degraded.clone();
         if self.evicted() > 0 {
             degraded.insert("evicted".to_owned());
         }
         let mut names = SensorNames { sensors, newest: None };
+        let receiver_bytes = partial_bytes / 8 * 3;
         let error = self.receivers.error();
-        for (host, counts) in self.receivers.into_sorted(|_, _| true) {
+        let receivers = fit(
+            self.receivers.into_sorted(|_, _| true),
+            receiver_bytes,
+            |_| RECEIVER_BYTES,
+            &[&|(_, counts): &(Host, ReceiverCounts)| counts.bytes, &|(_, counts)| counts.unsolicited_packets],
+        );
+        let error = error.max(receivers.heaviest_left_out);
+        for (host, counts) in receivers.kept {
             send(PartialBody::Receiver {
                 host,
                 packets: counts.packets,
@@ -375,7 +391,17 @@ impl Pane {
             });
         }
         let error = self.responders.error();
-        for ((host, port), counts) in self.responders.into_sorted(|_, _| true) {
+        let responders = fit(
+            self.responders.into_sorted(|_, _| true),
+            partial_bytes - receiver_bytes,
+            |(_, counts)| RESPONDER_BYTES + counts.sources.heap_bytes(),
+            &[&|(_, counts): &((Host, u16), ResponderCounts)| counts.syn, &|(_, counts)| {
+                counts.half_open + counts.unanswered
+            }],
+        );
+        let error = error.max(responders.heaviest_left_out);
+        let left_out = receivers.left_out + responders.left_out;
+        for ((host, port), counts) in responders.kept {
             send(PartialBody::Responder {
                 host,
                 port,
@@ -403,7 +429,7 @@ impl Pane {
             });
         }
         let sources_error = self.sources.error();
-        SourceSummary {
+        let summary = SourceSummary {
             told: BTreeSet::new(),
             pairs: Sorted::from_ordered(self.pairs.into_sorted(|_, _| true)),
             sweeps: Sorted::from_ordered(self.sweeps.into_sorted(|_, _| true)),
@@ -413,7 +439,8 @@ impl Pane {
             first_offset: self.first_offset,
             complete: degraded.iter().all(|why| !leaves_out(why)),
             degraded,
-        }
+        };
+        (summary, left_out)
     }
 }
 

@@ -55,7 +55,8 @@ impl ShardSettings {
             outputs,
             start: Start::Latest,
             max_partitions: None,
-            patience: Duration::from_mins(1),
+            // Less than the watchdog's minute: this end can say why.
+            patience: Duration::from_secs(45),
             state_patience: Duration::from_mins(1),
             commit_records: 65_536,
             commit_interval: Duration::from_secs(5),

@@ -37,7 +37,9 @@ impl SourceTask {
                 let sensors = |seen_by: SeenBy| self.sensors.named(seen_by.forward, seen_by.reverse);
                 let partials = &mut self.core.outbox.partials;
                 partials.reserve(self.expected.partials());
-                let mut summary = pane.close(&sensors, |body| partials.push(envelope(body)));
+                let partial_bytes = self.core.config.shares.partials_per_close;
+                let (mut summary, left_out) = pane.close(partial_bytes, &sensors, |body| partials.push(envelope(body)));
+                self.core.counters.evicted += left_out;
                 summary.thin_lone_entries();
                 self.core.counters.evicted += summary.bound(summary_bytes);
                 self.summaries.insert(start, summary.clone());
