@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use weir_bus::member::Member;
-use weir_bus::shard::{Report, Row, Shard, ShardError, ShardSettings};
+use weir_bus::shard::{Report, Shard, ShardError, ShardSettings};
 use weir_engine::{Counters, SiteTask, SourceTask};
 use weir_runtime::metrics::{DetectorMetrics, EngineMetrics};
 use weir_schemas::SECOND_US;
@@ -182,7 +182,7 @@ impl<M: Member, T: Task> StageShard<M, T> {
                     .tasks()
                     .find(|(partition, _)| *partition == restored.partition)
                     .map_or(0, |(_, worker)| worker.task().opened_len());
-                if restored.row != Row::First {
+                if opened > 0 {
                     tracing::info!(
                         stage = self.stage,
                         partition = restored.partition,

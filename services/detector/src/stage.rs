@@ -84,9 +84,10 @@ impl<T: Task> Stage<T> {
                 applied += 1;
                 owned.uncommitted += 1;
                 owned.appended = Some(delivery.append_time);
-                // What a replay sets aside again was dead-lettered when it was read first.
+                // What a replay sets aside again was dead-lettered when it was read first. A replay ends with its last record.
+                let was_read_before = owned.task.is_replaying();
                 if let Taken::Dead(reason) = owned.task.take(&delivery)
-                    && !owned.task.is_replaying()
+                    && !was_read_before
                 {
                     owned.letters.push(Letter { delivery, reason });
                 }

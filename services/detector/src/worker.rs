@@ -84,9 +84,10 @@ impl<T: Task> shard::Task for Worker<T> {
         if !delivery.headers.is_empty() {
             self.trace = TraceContext::of_headers(&delivery.headers).or(self.trace);
         }
-        // What a replay sets aside again was dead-lettered when it was read first.
+        // What a replay sets aside again was dead-lettered when it was read first. A replay ends with its last record.
+        let was_read_before = self.task.is_replaying();
         if let Taken::Dead(reason) = self.task.take(&delivery)
-            && !self.task.is_replaying()
+            && !was_read_before
         {
             self.letters.push(Letter { delivery, reason });
         }

@@ -10,6 +10,9 @@ use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use super::{PATIENCE, until};
 
+/// A topic to be made: name, partitions, settings.
+pub type NewLog = (String, u32, Vec<(&'static str, &'static str)>);
+
 /// Somebody with a client of their own.
 #[derive(Clone, Debug)]
 pub struct Operator {
@@ -37,10 +40,8 @@ impl Operator {
     }
 
     /// Creates topics: name, partitions, settings. Returns when all of them can be used.
-    pub fn create(&self, topics: &[(String, u32, Vec<(&'static str, &'static str)>)]) {
-        let bare = |(name, partitions, settings): &'_ (String, u32, Vec<(&'static str, &'static str)>)| {
-            (name.clone(), *partitions, settings.clone())
-        };
+    pub fn create(&self, topics: &[NewLog]) {
+        let bare = |(name, partitions, settings): &NewLog| (name.clone(), *partitions, settings.clone());
         let owned: Vec<_> = topics.iter().map(bare).collect();
         let new: Vec<NewTopic<'_>> = owned
             .iter()
@@ -54,11 +55,11 @@ impl Operator {
         assert!(results.iter().all(Result::is_ok), "{results:?}");
         let watcher = self.consumer("nobody");
         for (name, partitions, _) in &owned {
-            until(&format!("{name} is there"), || self.partitions(&watcher, name) == *partitions);
+            until(&format!("{name} is there"), || Self::partitions(&watcher, name) == *partitions);
         }
     }
 
-    fn partitions(&self, watcher: &BaseConsumer, topic: &str) -> u32 {
+    fn partitions(watcher: &BaseConsumer, topic: &str) -> u32 {
         let metadata = done("ask for metadata", watcher.fetch_metadata(Some(topic), PATIENCE));
         let found = metadata.topics().iter().find(|found| found.name() == topic && found.error().is_none());
         found.map_or(0, |found| found.partitions().iter().filter(|partition| partition.leader() >= 0).count() as u32)
@@ -70,7 +71,7 @@ impl Operator {
             done("delete a topic", pollster::block_on(self.client().delete_topics(&[topic], &AdminOptions::new())));
         assert!(results.iter().all(Result::is_ok), "{results:?}");
         let watcher = self.consumer("nobody");
-        until(&format!("{topic} is gone"), || self.partitions(&watcher, topic) == 0);
+        until(&format!("{topic} is gone"), || Self::partitions(&watcher, topic) == 0);
     }
 
     /// Deletes a group. Tried again while it has members that are about to leave.

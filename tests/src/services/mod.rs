@@ -15,7 +15,7 @@ pub use process::{Ended, Service};
 pub use verdicts::{Verdict, accounts_of, canonical_of, trace_of};
 
 /// Longer than any election, restart or start takes on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(180);
+pub const PATIENCE: Duration = Duration::from_mins(3);
 
 /// Pause between two looks at something that tells nobody when it is there.
 const PAUSE: Duration = Duration::from_millis(100);

@@ -196,7 +196,7 @@ impl Service {
             let _ = reader.join();
         }
         let said = self.heard.said();
-        let complaint = said.complaint.iter().map(|line| format!("{line}\n")).collect();
+        let complaint = said.complaint.iter().flat_map(|line| [line.as_str(), "\n"]).collect();
         Ended { status: status.as_ref().and_then(ExitStatus::code), output: said.output.clone(), complaint }
     }
 

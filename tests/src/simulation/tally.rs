@@ -41,7 +41,7 @@ fn digest(before: u64, value: u64) -> u64 {
 }
 
 fn number(bytes: &[u8]) -> u64 {
-    bytes.try_into().map(u64::from_le_bytes).unwrap_or(u64::MAX)
+    bytes.try_into().map_or(u64::MAX, u64::from_le_bytes)
 }
 
 /// A record's value.

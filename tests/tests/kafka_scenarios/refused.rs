@@ -42,8 +42,8 @@ fn wrong_topics_are_named_with_the_command_that_mends_them() {
                     .collect();
                 lane.operator().create(&topics);
                 let refused = lane.run(&[service]);
-                let line = refused.assert_failed(78, remedy);
-                assert!(line.contains(&lane.topics.named(suffix)), "{line}");
+                let told = refused.assert_failed(78, remedy);
+                assert!(told.contains(&lane.topics.named(suffix)), "{told}");
             });
         }
     });
@@ -68,8 +68,8 @@ fn without_brokers_services_end_and_say_so() {
         for call in &calls {
             scope.spawn(|| {
                 let refused = lane.run(call);
-                let line = refused.assert_failed(69, "127.0.0.1:1");
-                assert!(line.contains("kafka.bootstrap"), "{line}");
+                let told = refused.assert_failed(69, "127.0.0.1:1");
+                assert!(told.contains("kafka.bootstrap"), "{told}");
             });
         }
     });

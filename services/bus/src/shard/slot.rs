@@ -73,12 +73,12 @@ impl<T: Task> Running<T> {
         self.uncommitted += 1;
         self.is_at_end = false;
         self.appended = Some(delivery.append_time);
-        self.task.take(delivery);
         if self.task.is_replaying()
             && let Some(replayed) = &mut self.replayed
         {
             *replayed += 1;
         }
+        self.task.take(delivery);
     }
 
     /// Whether it still counts among those that others wait for: it has records, or has not met its end.

@@ -19,14 +19,13 @@ use weir_sensor::pace::Pace;
 use weir_sensor::rebase::{self, Rebased};
 use weir_sensor::sensor::FileSensor;
 
-use super::topics::require;
 use super::value;
 use crate::arguments::Globals;
 use crate::failure::Failure;
 use crate::interrupt;
 use crate::pipeline::{input_options, sensor_config, warning_line};
-use crate::service::{CONNECT_PATIENCE, Host};
-use outlet::KafkaOutlet;
+use crate::service::Host;
+use outlet::{KafkaOutlet, PATIENCE};
 use replay::Replay;
 use request::Request;
 
@@ -40,6 +39,9 @@ Examples:
 
 Exit status: 0 the input was published or the sensor stopped, 2 usage, configuration or input, 69 brokers unreachable,
 78 topics or rights are wrong.";
+
+/// What the sensor is called towards brokers and collectors.
+const SERVICE: &str = "weir-sensor";
 
 /// How long brokers may take to confirm what is still under way at the end.
 const LAST_DELIVERIES: Duration = Duration::from_secs(30);
@@ -92,18 +94,16 @@ pub fn run(globals: &Globals, arguments: &Sensor) -> Result<ExitCode, Failure> {
     globals.set.extend(arguments.admin.map(|address| ("admin.listen".to_owned(), address.to_string())));
     // What is wrong with the call is told before anything is served or connected to.
     let request = Request::of(&globals.load_config()?.config, arguments)?;
-    let host = Host::start(&globals, "weir-sensor", |_| request.sensor.clone())?;
+    let host = Host::start(&globals, SERVICE, |_| request.sensor.clone())?;
     let config = &host.config;
     let ready = host.health.readiness("publishing");
     let options = input_options(config, arguments.date, &host.shutdown);
     let input = open(&request, &options, arguments.rebase)?;
 
     let topics = Topics::new(&config.topics.prefix);
-    let settings = host.kafka("weir-sensor")?;
-    require(&settings, &topics, &[topics.flows(), topics.schemas()])?;
-    let publisher = Publisher::open(&settings, CONNECT_PATIENCE)?;
+    host.prepare(SERVICE, &[topics.flows(), topics.schemas()], &[schema::FLOW])?;
+    let publisher = Publisher::open(&host.kafka(SERVICE)?, PATIENCE)?;
     let partitions = publisher.partition_count(&topics.flows()).map_err(Failure::unreachable)?;
-    publisher.write_schemas(&topics, &[schema::FLOW]).map_err(Failure::unreachable)?;
 
     let metrics = SensorMetrics::new(&host.meter);
     let mut sensor_settings = sensor_config(config, &request.site, &request.sensor, partitions);
@@ -121,9 +121,11 @@ pub fn run(globals: &Globals, arguments: &Sensor) -> Result<ExitCode, Failure> {
     let outlet = KafkaOutlet::new(publisher, metrics);
     let mut replay = Replay::new(sensor, arguments.pace, outlet, host.tracer.clone());
     ready.pass();
-    replay.run(&host.shutdown, |warning| tracing::warn!("{}", warning_line(warning)))?;
+    let ended = replay.run(&host.shutdown, |warning| tracing::warn!("{}", warning_line(warning)));
     let totals = replay.totals();
-    let outcome = replay.into_outlet().finish(LAST_DELIVERIES);
+    // Brokers that were waited for in vain are not waited for again.
+    let patience = if ended.is_ok() { LAST_DELIVERIES } else { Duration::ZERO };
+    let outcome = replay.into_outlet().finish(patience);
     if host.shutdown.is_requested() {
         interrupt::tell(totals.packets);
     }
@@ -132,6 +134,7 @@ pub fn run(globals: &Globals, arguments: &Sensor) -> Result<ExitCode, Failure> {
         totals.packets, totals.records, totals.marks
     );
     host.join()?;
+    ended?;
     outcome.into_result().map(|()| ExitCode::SUCCESS)
 }
 

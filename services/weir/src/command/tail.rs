@@ -11,7 +11,7 @@ use weir_bus::kafka::{Begin, Reader};
 use weir_bus::member::Remedy;
 use weir_bus::{Topics, Value};
 use weir_results::filter::Filter;
-use weir_results::{TableOptions, json_line, verdict_line};
+use weir_results::{TableOptions, json_line, tail_line};
 use weir_schemas::{Anomaly, Micros};
 
 use super::topics::PATIENCE;
@@ -140,7 +140,7 @@ impl Line {
 
     fn of(&mut self, anomaly: &Anomaly) -> String {
         match self.format {
-            Format::Text => format!("{}\n", verdict_line(anomaly, &self.options)),
+            Format::Text => format!("{}\n", tail_line(anomaly, &self.options)),
             Format::Jsonl => format!("{}\n", json_line(anomaly)),
         }
     }

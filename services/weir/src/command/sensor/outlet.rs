@@ -10,8 +10,9 @@ use weir_runtime::metrics::SensorMetrics;
 use super::replay::Outlet;
 use crate::failure::Failure;
 
-/// How long brokers may confirm nothing of what is under way before the sensor gives up and leaves it to its supervisor.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+/// How long brokers may confirm nothing of what is under way, or the queue stay full, before the sensor gives up and leaves
+/// it to its supervisor. A replay begins anew then: an election or a restart of a broker must pass within it.
+pub const PATIENCE: Duration = Duration::from_mins(2);
 
 /// How often what the brokers' client met by itself goes to the log.
 const WARNINGS_EVERY: Duration = Duration::from_secs(10);
