@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::{ClientConfig, Message as _, Offset, TopicPartitionList};
@@ -13,7 +13,7 @@ use weir_bus::kafka::{Begin, Reader};
 use weir_bus::partition::{key_of, partition_of};
 use weir_bus::{Delivery, Value};
 use weir_runtime::TraceContext;
-use weir_schemas::{Flow, Mark, Micros, Record, rfc3339};
+use weir_schemas::{Flow, Mark, Micros, Record, rfc3339, schema};
 
 use crate::fixture::{pcap, syns};
 use crate::support::{Lane, PATIENCE};
@@ -21,6 +21,9 @@ use crate::weir::{Finished, capture, weir};
 
 /// TCP, ARP and IPv6, attempts and conversations.
 const CAPTURES: [&str; 3] = ["scan_connect.pcap.gz", "sweep_arp.pcap.gz", "scan_ipv6.pcap.gz"];
+
+/// One look for something that should be there soon.
+const LOOK: Duration = Duration::from_millis(500);
 
 fn now() -> Micros {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros() as Micros
@@ -87,15 +90,15 @@ fn essence_of(flow: &Flow) -> String {
 
 #[test]
 fn the_topic_holds_what_weir_flows_prints() {
-    let lane = Lane::new("sensor");
+    let lane = Lane::shared();
     let files: Vec<String> = CAPTURES.iter().map(|name| capture(name).to_str().unwrap().to_owned()).collect();
     let files: Vec<&str> = files.iter().map(String::as_str).collect();
     let before = now();
-    let run = sensor(&lane, &files);
-    let read = lane.read(&lane.topics.flows());
+    let run = sensor(lane, &[&["--sensor-id", "whole"], &files[..]].concat());
+    let read = lane.read_of("whole");
     let records = flows(&read);
 
-    let printed = weir(&[&["flows", "--format", "jsonl"], &files[..]].concat());
+    let printed = weir(&[&["flows", "--sensor-id", "whole", "--format", "jsonl"], &files[..]].concat());
     let lines = printed.output.lines().map(|line| essence(&serde_json::from_str(line).unwrap()));
     let mut expected: Vec<String> = lines.collect();
     let mut found: Vec<String> = records.iter().map(|(_, flow)| essence_of(flow)).collect();
@@ -117,19 +120,19 @@ fn the_topic_holds_what_weir_flows_prints() {
 
 #[test]
 fn every_partition_is_numbered_without_gaps_marked_and_ended() {
-    let lane = Lane::new("numbers");
-    sensor(&lane, &["--sensor-id", "gate", "--site", "berlin", capture("demo.pcap.zst").to_str().unwrap()]);
+    let lane = Lane::shared();
+    sensor(lane, &["--sensor-id", "numbered", "--site", "berlin", capture("demo.pcap.zst").to_str().unwrap()]);
     let mut last = BTreeMap::<u32, u64>::new();
     let mut promised = BTreeMap::<u32, Micros>::new();
     let mut ended = BTreeSet::new();
     let mut traces = BTreeMap::<String, u32>::new();
-    for (partition, delivery) in &lane.read(&lane.topics.flows()) {
+    for (partition, delivery) in &lane.read_of("numbered") {
         assert!(!ended.contains(partition), "nothing comes after the end");
         let promise = promised.get(partition).copied().unwrap_or(Micros::MIN);
-        let (sensor, site, seq) = match &delivery.value {
+        let (site, seq) = match &delivery.value {
             Value::Record(Record::Flow(flow)) => {
                 assert!(flow.event_time >= promise, "{} after {promise}", flow.event_time);
-                (&flow.sensor, &flow.site, flow.seq)
+                (&flow.site, flow.seq)
             }
             Value::Record(Record::Mark(mark)) => {
                 assert!(mark.t >= promise);
@@ -138,18 +141,19 @@ fn every_partition_is_numbered_without_gaps_marked_and_ended() {
                     ended.insert(*partition);
                 }
                 *traces.entry(TraceContext::of_headers(&delivery.headers).unwrap().trace_id()).or_default() += 1;
-                (&mark.sensor, &mark.site, mark.seq)
+                (&mark.site, mark.seq)
             }
             other => panic!("{other:?}"),
         };
-        assert_eq!((&**sensor, &**site), ("gate", "berlin"));
+        assert_eq!(&**site, "berlin");
         assert_eq!(seq, last.insert(*partition, seq).unwrap_or(0) + 1);
     }
     assert_eq!(ended, (0..12).collect());
     // A mark for each second that has packets, and one trace for each round of them.
     assert!(traces.len() > 100 && traces.values().all(|marks| *marks == 12), "{}", traces.len());
     let schemas = lane.read(&lane.topics.schemas());
-    assert_eq!(schemas.len(), 1, "{schemas:?}");
+    let fingerprint = format!("{:016x}", schema::FLOW.fingerprint);
+    assert!(!schemas.is_empty() && schemas.iter().all(|(_, delivery)| delivery.key == fingerprint), "{schemas:?}");
 }
 
 /// The keys as any client of Kafka sees them.
@@ -161,7 +165,14 @@ fn keys(lane: &Lane, topic: &str) -> Vec<(i32, Vec<u8>)> {
         .unwrap();
     let mut keys = Vec::new();
     for partition in 0..12 {
-        let (start, end) = consumer.fetch_watermarks(topic, partition, PATIENCE).unwrap();
+        let deadline = Instant::now() + PATIENCE;
+        let (start, end) = loop {
+            // Until the client has heard of the topic, it knows no partition of it.
+            match consumer.fetch_watermarks(topic, partition, PATIENCE) {
+                Ok(watermarks) => break watermarks,
+                Err(error) => assert!(Instant::now() < deadline, "{error}"),
+            }
+        };
         let mut list = TopicPartitionList::new();
         list.add_partition_offset(topic, partition, Offset::Offset(start)).unwrap();
         consumer.assign(&list).unwrap();
@@ -202,20 +213,17 @@ fn lane_file(bytes: &[u8]) -> tempfile::NamedTempFile {
 fn a_rebased_capture_is_of_now_and_keeps_its_distances() {
     // 2 s, 50 ms apart, one source each.
     let file = lane_file(&pcap(&syns(41)));
-    let lane = Lane::new("rebase");
+    let lane = Lane::shared();
     for (pace, is_first_now) in [("realtime", true), ("max", false), ("10x", false), ("20×", false)] {
         let before = now();
-        sensor(&lane, &["--sensor-id", pace, "--pace", pace, "--rebase", "now", file.path().to_str().unwrap()]);
+        sensor(lane, &["--sensor-id", pace, "--pace", pace, "--rebase", "now", file.path().to_str().unwrap()]);
         let after = now();
-        let read = lane.read(&lane.topics.flows());
         let mut times: Vec<Micros> = Vec::new();
-        for (_, delivery) in &read {
+        for (_, delivery) in &lane.read_of(pace) {
             let Value::Record(Record::Flow(flow)) = &delivery.value else { continue };
             // Append times are whole milliseconds.
             assert!(flow.event_time <= delivery.append_time + 1_000, "{pace}: no record is ahead of its time");
-            if *flow.sensor == *pace {
-                times.push(flow.event_time);
-            }
+            times.push(flow.event_time);
         }
         times.sort_unstable();
         assert_eq!(times.len(), 41, "{pace}");
@@ -227,13 +235,13 @@ fn a_rebased_capture_is_of_now_and_keeps_its_distances() {
 
 #[test]
 fn without_rebasing_times_are_the_captures_and_standard_input_is_read() {
-    let lane = Lane::new("stdin");
+    let lane = Lane::shared();
     let flags = lane.flags();
-    let arguments = ["sensor", "--admin", "127.0.0.1:0", "--pace", "20x", "-"];
+    let arguments = ["sensor", "--admin", "127.0.0.1:0", "--sensor-id", "streamed", "--pace", "20x", "-"];
     let arguments: Vec<&str> = arguments.into_iter().chain(flags.iter().map(String::as_str)).collect();
     let run = crate::weir::weir_reading(&arguments, &pcap(&syns(41)));
     assert_eq!(run.status, Some(0), "{run:?}");
-    let read = lane.read(&lane.topics.flows());
+    let read = lane.read_of("streamed");
     let first = flows(&read).iter().map(|(_, flow)| flow.event_time).min();
     // 2026-01-05 09:00:00 UTC.
     assert_eq!(first, Some(1_767_603_600_000_000));
@@ -272,7 +280,7 @@ impl Replay {
         answer
     }
 
-    fn terminate(mut self) -> (Option<i32>, String) {
+    fn terminate(&mut self) -> (Option<i32>, String) {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
         let mut rest = String::new();
@@ -281,16 +289,27 @@ impl Replay {
     }
 }
 
+impl Drop for Replay {
+    fn drop(&mut self) {
+        // A test that failed leaves nothing running; after one that did not, nobody is there to be killed.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 #[test]
 fn a_signal_ends_a_replay_with_end_marks_and_it_tells_of_itself_meanwhile() {
-    let lane = Lane::new("signal");
+    let lane = Lane::shared();
     let demo = capture("demo.pcap.zst");
-    let replay = Replay::start(&lane, &["--pace", "realtime", "--rebase", "now", demo.to_str().unwrap()]);
+    let demo = demo.to_str().unwrap();
+    let mut replay = Replay::start(lane, &["--sensor-id", "stopped", "--pace", "realtime", "--rebase", "now", demo]);
     let mut reader = Reader::open(&lane.settings, &lane.topics.flows(), Begin::Earliest, PATIENCE).unwrap();
     let mut marked = BTreeSet::new();
+    let deadline = Instant::now() + PATIENCE;
     while marked.len() < 12 {
-        let Some((partition, delivery)) = reader.poll(PATIENCE).unwrap() else { continue };
-        if mark_of(&delivery).is_some() {
+        assert!(Instant::now() < deadline, "marks came to {marked:?} only");
+        let Some((partition, delivery)) = reader.poll(LOOK).unwrap() else { continue };
+        if mark_of(&delivery).is_some_and(|mark| &*mark.sensor == "stopped") {
             marked.insert(partition);
         }
     }
@@ -307,7 +326,7 @@ fn a_signal_ends_a_replay_with_end_marks_and_it_tells_of_itself_meanwhile() {
     assert_eq!(status, Some(0), "{complaint}");
     assert!(complaint.contains("weir: interrupted after "), "{complaint}");
     let mut last = BTreeMap::new();
-    for (partition, delivery) in lane.read(&lane.topics.flows()) {
+    for (partition, delivery) in lane.read_of("stopped") {
         last.insert(partition, delivery);
     }
     let ends = last.values().filter_map(mark_of).filter(|mark| mark.end).count();

@@ -1,9 +1,11 @@
-//! A lane of its own for each test, and the command called for it.
+//! Lanes of topics, and the command called for them.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use weir_bus::kafka::{Begin, Reader, Settings};
-use weir_bus::{Delivery, Topics};
+use weir_bus::{Delivery, Topics, Value};
+use weir_schemas::Record;
 use weir_tests::broker;
 
 use crate::weir::{Finished, weir};
@@ -32,6 +34,12 @@ impl Lane {
         lane
     }
 
+    /// One lane for all tests that tell their sensors apart by name: topics are dear to a small broker.
+    pub fn shared() -> &'static Self {
+        static SHARED: OnceLock<Lane> = OnceLock::new();
+        SHARED.get_or_init(|| Self::new("sensors"))
+    }
+
     /// The flags that make the command use this lane.
     pub fn flags(&self) -> [String; 4] {
         let bootstrap = format!("kafka.bootstrap={}", self.settings.bootstrap);
@@ -51,6 +59,17 @@ impl Lane {
         while !reader.is_at_end() {
             read.extend(reader.poll(PATIENCE).unwrap());
         }
+        read
+    }
+
+    /// The records and marks of one sensor, with their partitions.
+    pub fn read_of(&self, sensor: &str) -> Vec<(u32, Delivery)> {
+        let mut read = self.read(&self.topics.flows());
+        read.retain(|(_, delivery)| match &delivery.value {
+            Value::Record(Record::Flow(flow)) => *flow.sensor == *sensor,
+            Value::Record(Record::Mark(mark)) => *mark.sensor == *sensor,
+            other => panic!("{other:?}"),
+        });
         read
     }
 }

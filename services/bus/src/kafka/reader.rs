@@ -20,6 +20,9 @@ use crate::wire::AvroCodec;
 /// How long a question may take.
 const CALL: Duration = Duration::from_secs(10);
 
+/// Pause before a question that was not answered is asked again.
+const ASK_AGAIN: Duration = Duration::from_millis(100);
+
 /// New partitions are looked for this often.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 
@@ -70,7 +73,7 @@ impl Reader {
             .create_with_context(notices.clone())
             .map_err(|error| ConnectError::creation(settings, &error))?;
         let count = connect::partition_count(&watcher, topic, patience).map_err(|error| failed(&error))?;
-        let list = places(&consumer, topic, 0..count, begin).map_err(|error| failed(&error))?;
+        let list = places_within(&consumer, topic, count, begin, patience).map_err(|error| failed(&error))?;
         consumer.incremental_assign(&list).map_err(|error| failed(&error))?;
         let ended = vec![false; count as usize];
         let (topic, codec) = (topic.to_owned(), AvroCodec::default());
@@ -167,8 +170,35 @@ fn places(
     for partition in partitions {
         list.add_partition_offset(topic, partition.cast_signed(), offset)?;
     }
-    match begin {
-        Begin::Time(_) => consumer.offsets_for_times(list, CALL),
-        Begin::Earliest | Begin::End => Ok(list),
+    if !matches!(begin, Begin::Time(_)) {
+        return Ok(list);
+    }
+    let found = consumer.offsets_for_times(list, CALL)?;
+    // Some partitions may have answered, and others not.
+    for place in found.elements() {
+        place.error()?;
+    }
+    Ok(found)
+}
+
+/// The places of all partitions. Brokers that are about to agree on leaders, as they are right after a topic was made, are
+/// asked again until `patience` ends.
+fn places_within(
+    consumer: &BaseConsumer<Notices>,
+    topic: &str,
+    count: u32,
+    begin: Begin,
+    patience: Duration,
+) -> Result<TopicPartitionList, KafkaError> {
+    let deadline = Instant::now() + patience;
+    loop {
+        let found = places(consumer, topic, 0..count, begin);
+        let Err(error) = &found else { return found };
+        let is_forbidden = error.rdkafka_error_code() == Some(RDKafkaErrorCode::TopicAuthorizationFailed);
+        if is_forbidden || Instant::now() >= deadline {
+            return found;
+        }
+        // Nothing is assigned yet: this lets time pass, and hears what the client has to say.
+        drop(consumer.poll(ASK_AGAIN));
     }
 }

@@ -51,6 +51,7 @@ const LAST_DELIVERIES: Duration = Duration::from_secs(30);
 /// Reads pcap, pcapng and tcpdump's text, compressed or not, and publishes to the topic flows.v1 of the lane.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
+#[allow(clippy::struct_field_names, reason = "the flag is --sensor-id")]
 pub struct Sensor {
     /// Captures, in any order; `-` is standard input (default: sensor.read)
     #[arg(value_name = "FILE")]

@@ -94,7 +94,7 @@ fn nothing_goes_out_before_it_is_due_and_marks_go_out_when_they_are() {
     let began = Duration::from_secs(7);
     let mut marked = BTreeMap::new();
     for (at, message) in &paced.sent {
-        let passed = Micros::try_from((*at - began).as_micros()).unwrap();
+        let passed = Micros::try_from(at.saturating_sub(began).as_micros()).unwrap();
         match &message.value {
             Value::Record(Record::Flow(flow)) => assert!(flow.event_time <= FIRST + passed),
             Value::Record(Record::Mark(mark)) => {
