@@ -176,8 +176,7 @@ impl World {
         }
         match outcome {
             Ok(_) if service.is_alive() => self.put_back(seat, number, service),
-            Ok(_) => self.end(seat, number, "deaths"),
-            Err(ShardError::Restart(_)) => self.end(seat, number, "deaths"),
+            Ok(_) | Err(ShardError::Restart(_)) => self.end(seat, number, "deaths"),
             Err(ShardError::Fenced(_)) => self.end(seat, number, "fenced"),
             Err(error) => panic!("seed {}: process {number} asks for somebody: {error}", self.seed),
         }
