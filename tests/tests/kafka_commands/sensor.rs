@@ -176,11 +176,13 @@ fn keys(lane: &Lane, topic: &str) -> Vec<(i32, Vec<u8>)> {
         let mut list = TopicPartitionList::new();
         list.add_partition_offset(topic, partition, Offset::Offset(start)).unwrap();
         consumer.assign(&list).unwrap();
-        while (keys.iter().filter(|(of, _)| *of == partition).count() as i64) < end - start {
-            // The client has nothing to give for many reasons, and all of them pass.
-            let Some(message) = consumer.poll(PATIENCE) else { continue };
-            let message = message.unwrap();
+        let mut left = end - start;
+        while left > 0 {
+            assert!(Instant::now() < deadline, "{left} records of {topic}/{partition} do not come");
+            // Otherwise the client had something else to do, or to say of its connections, which it mends by itself.
+            let Some(Ok(message)) = consumer.poll(LOOK) else { continue };
             keys.push((partition, message.key().unwrap_or_default().to_vec()));
+            left -= 1;
         }
     }
     keys
