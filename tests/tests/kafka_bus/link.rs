@@ -128,7 +128,7 @@ fn a_member_needs_these_permissions_and_no_others() {
     let state = topics.state_source();
     let message = entry(&state, 0, 1, "head");
     assert_eq!(transact(&mut member, [message].iter(), &[commit(0, 1, "")], PATIENCE).unwrap(), Outcome::Committed);
-    assert_eq!(entries(&mut member, &state, 0, 0), ["head/0"]);
+    until("the entry is read", || entries(&mut member, &state, 0, 0) == ["head/0"]);
     let needed = [topics.flows(), state];
     assert_eq!(Admin::open(&settings, PATIENCE).unwrap().verify(&topics, &needed).unwrap(), [""; 0]);
 }

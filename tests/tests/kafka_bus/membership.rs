@@ -66,7 +66,8 @@ fn whoever_registers_a_transactional_id_next_fences_its_former_holder() {
 
     let message = entry(&topics.state_source(), 0, 2, "head");
     assert_eq!(transact(&mut second, [message].iter(), &offsets, PATIENCE).unwrap(), Outcome::Committed);
-    assert_eq!(entries(&mut second, &topics.state_source(), 0, 0), ["head/0"]);
+    let state = topics.state_source();
+    until("the successor's commit is visible", || entries(&mut second, &state, 0, 0) == ["head/0"]);
 }
 
 #[test]

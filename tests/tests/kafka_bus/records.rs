@@ -34,7 +34,8 @@ fn outputs_offsets_and_metadata_are_there_together_or_not_at_all() {
     let expected = |offset, metadata: &str| Some(Committed { offset, metadata: metadata.to_owned() });
     let committed = member.committed(&[7, 3, 0]).unwrap();
     assert_eq!(committed, [expected(1, "v1;9;0;0;77"), None, expected(2, "v1;1;0;0;")]);
-    assert_eq!(entries(&mut member, &state, 0, 0), ["episode/0", "head/0"]);
+    // Commit markers reach partitions after the commit is decided.
+    until("the commit is visible", || entries(&mut member, &state, 0, 0) == ["episode/0", "head/0"]);
 
     member.begin().unwrap();
     member.send(&entry(&state, 0, 2, "lost")).unwrap();
@@ -51,6 +52,8 @@ fn a_read_ends_before_an_open_transaction_and_the_bounds_do_not() {
     let mut member = join(&settings, &membership(&topics, "writer"));
     assignment(&mut member, 12);
     transact(&mut member, [entry(&state, 3, 1, "head")].iter(), &[commit(3, 0, "")], PATIENCE).unwrap();
+    // Commit markers reach partitions after the commit is decided.
+    until("the commit is visible", || entries(&mut member, &state, 3, 0) == ["head/0"]);
     let (start, end) = member.bounds(&state, 3).unwrap();
     assert_eq!(start, 0);
 
@@ -62,7 +65,6 @@ fn a_read_ends_before_an_open_transaction_and_the_bounds_do_not() {
     assert_eq!(entries(&mut member, &state, 3, 1), [""; 0], "from within the open transaction");
 
     member.commit().unwrap();
-    // Commit markers reach partitions after the commit is decided.
     until("the commit is visible", || entries(&mut member, &state, 3, 0) == ["head/0", "pending/0"]);
     let (_, end) = member.bounds(&state, 3).unwrap();
     assert_eq!(entries(&mut member, &state, 3, end), [""; 0]);

@@ -20,8 +20,8 @@ use crate::topic::{TOPICS, TopicSpec, state_of};
 /// How long a request may take.
 const CALL: Duration = Duration::from_secs(30);
 
-/// How long a change may take to be seen.
-const SETTLE: Duration = Duration::from_secs(30);
+/// How long a change may take, and to be seen: a busy controller makes dozens of topics.
+const SETTLE: Duration = Duration::from_mins(2);
 
 /// Pause between looks at whether it is.
 const SETTLE_STEP: Duration = Duration::from_millis(50);
@@ -104,8 +104,7 @@ impl Admin {
                 spec.settings.iter().fold(empty, |topic, (name, value)| topic.set(name, value))
             })
             .collect();
-        let results = pollster::block_on(self.client.create_topics(&wanted, &options()))
-            .map_err(|error| AdminError(format!("create topics: {error}")))?;
+        let results = self.create_all(&wanted)?;
         let mut created = Vec::new();
         for (result, (topic, spec)) in results.into_iter().zip(&named) {
             let is_new = match result {
@@ -163,6 +162,17 @@ impl Admin {
     pub fn partition_counts(&self) -> Result<BTreeMap<String, u32>, AdminError> {
         let found = self.found()?;
         Ok(found.into_iter().map(|(topic, found)| (topic, found.partitions)).collect())
+    }
+
+    /// Asks until there is an answer: what an earlier request did create exists by then.
+    fn create_all(&self, wanted: &[NewTopic<'_>]) -> Result<Vec<TopicResult>, AdminError> {
+        let deadline = Instant::now() + SETTLE;
+        loop {
+            match pollster::block_on(self.client.create_topics(wanted, &options())) {
+                Err(KafkaError::AdminOp(RDKafkaErrorCode::OperationTimedOut)) if Instant::now() < deadline => {}
+                results => return results.map_err(|error| AdminError(format!("create topics: {error}"))),
+            }
+        }
     }
 
     fn grow_one(&self, topic: String, partitions: u32, counts: &BTreeMap<String, u32>) -> Result<Growth, AdminError> {
