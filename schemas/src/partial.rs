@@ -1,6 +1,6 @@
 //! What the source stage hands to the site stage at each pane's close: mergeable integers, never verdicts.
 
-use std::sync::Arc;
+use std::fmt::{self, Write as _};
 
 use serde::{Deserialize, Serialize};
 
@@ -20,7 +20,7 @@ pub struct Partial {
     pub pane: Micros,
     /// Hash of the profile's rules, so that the site stage notices another profile upstream.
     pub rules_hash: u64,
-    /// The counts.
+    /// What it says.
     pub body: PartialBody,
 }
 
@@ -71,64 +71,126 @@ pub struct PartialSensor {
     pub loss: u64,
 }
 
-/// The counts of one key in one pane of one input partition.
+/// What arrived at one host, as either end of its flows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ReceiverCounts {
+    /// The receiver.
+    pub host: Host,
+    /// Packets received.
+    pub packets: u64,
+    /// Bytes received.
+    pub bytes: u64,
+    /// Of these, packets received in flows in which it never sent.
+    pub unsolicited_packets: u64,
+    /// Who saw it: index into [`PartialCounts::sensor_sets`].
+    pub sensor_set: u32,
+}
+
+/// TCP attempts at one service of one responder.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ResponderCounts {
+    /// The responder.
+    pub host: Host,
+    /// The service port.
+    pub port: u16,
+    /// SYN packets seen.
+    pub syn: u64,
+    /// Attempts (flows that began with a SYN).
+    pub attempts: u64,
+    /// Attempts that completed the handshake.
+    pub completed: u64,
+    /// Attempts answered by a SYN-ACK that the source never acknowledged.
+    pub half_open: u64,
+    /// Attempts refused.
+    pub refused: u64,
+    /// Attempts without an answer.
+    pub unanswered: u64,
+    /// Hashes of distinct sources.
+    pub sources: DistinctSet,
+    /// Up to five flows, those with the smallest ids; none where others needed the room more.
+    pub flows: Vec<PartialFlow>,
+    /// Who saw it: index into [`PartialCounts::sensor_sets`].
+    pub sensor_set: u32,
+}
+
+/// All traffic of a site.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SiteCounts {
+    /// Site name.
+    pub site: Text,
+    /// Packets, both directions.
+    pub packets: u64,
+    /// Bytes, both directions.
+    pub bytes: u64,
+    /// Flows that began.
+    pub flows: u64,
+    /// Who saw it: index into [`PartialCounts::sensor_sets`].
+    pub sensor_set: u32,
+}
+
+/// What one pane of one input partition counted, by key. A record holds the keys of one partials partition.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PartialCounts {
+    /// The different sets of sensors that saw the keys below.
+    pub sensor_sets: Vec<Vec<PartialSensor>>,
+    /// Greatest count that may be missing of a receiver, bytes.
+    pub receivers_error: u64,
+    /// Greatest count that may be missing of a responder's service, SYN packets.
+    pub responders_error: u64,
+    /// In order of host.
+    pub receivers: Vec<ReceiverCounts>,
+    /// In order of host and port.
+    pub responders: Vec<ResponderCounts>,
+    /// In order of name.
+    pub sites: Vec<SiteCounts>,
+}
+
+impl PartialCounts {
+    /// Whether there is nothing in it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.receivers.is_empty() && self.responders.is_empty() && self.sites.is_empty()
+    }
+
+    /// One record for each of `count` partitions: each key goes where `place` says.
+    #[must_use]
+    pub fn split(self, count: u32, place: impl Fn(&str) -> u32) -> Vec<Self> {
+        let part = || Self {
+            sensor_sets: self.sensor_sets.clone(),
+            receivers_error: self.receivers_error,
+            responders_error: self.responders_error,
+            ..Self::default()
+        };
+        let mut parts: Vec<Self> = (0..count.max(1)).map(|_| part()).collect();
+        let mut key = String::new();
+        let mut place_of = |displayed: &dyn fmt::Display| {
+            key.clear();
+            // Writing to a String does not fail.
+            let _ = write!(key, "{displayed}");
+            place(&key) as usize % parts_len(count)
+        };
+        for receiver in self.receivers {
+            parts[place_of(&receiver.host)].receivers.push(receiver);
+        }
+        for responder in self.responders {
+            parts[place_of(&responder.host)].responders.push(responder);
+        }
+        for site in self.sites {
+            parts[place_of(&site.site)].sites.push(site);
+        }
+        parts
+    }
+}
+
+fn parts_len(count: u32) -> usize {
+    count.max(1) as usize
+}
+
+/// What a partial says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum PartialBody {
-    /// What arrived at one host, as either end of its flows.
-    Receiver {
-        /// The receiver.
-        host: Host,
-        /// Packets received.
-        packets: u64,
-        /// Bytes received.
-        bytes: u64,
-        /// Of these, packets received in flows in which it never sent.
-        unsolicited_packets: u64,
-        /// Greatest count that eviction may have hidden, bytes.
-        error: u64,
-        /// Sensors that saw it.
-        sensors: Arc<[PartialSensor]>,
-    },
-    /// TCP attempts at one service of one responder.
-    Responder {
-        /// The responder.
-        host: Host,
-        /// The service port.
-        port: u16,
-        /// SYN packets seen.
-        syn: u64,
-        /// Attempts (flows that began with a SYN).
-        attempts: u64,
-        /// Attempts that completed the handshake.
-        completed: u64,
-        /// Attempts answered by a SYN-ACK that the source never acknowledged.
-        half_open: u64,
-        /// Attempts refused.
-        refused: u64,
-        /// Attempts without an answer.
-        unanswered: u64,
-        /// Greatest count that eviction may have hidden, SYN packets.
-        error: u64,
-        /// Hashes of distinct sources.
-        sources: DistinctSet,
-        /// Up to five flows, those with the smallest ids.
-        flows: Vec<PartialFlow>,
-        /// Sensors that saw it.
-        sensors: Arc<[PartialSensor]>,
-    },
-    /// All traffic of a site.
-    Site {
-        /// Site name.
-        site: Text,
-        /// Packets, both directions.
-        packets: u64,
-        /// Bytes, both directions.
-        bytes: u64,
-        /// Flows that began.
-        flows: u64,
-        /// Sensors that saw it.
-        sensors: Arc<[PartialSensor]>,
-    },
+    /// Counts of one pane.
+    Counts(PartialCounts),
     /// Cumulative: the source stage has closed this partition through `pane`.
     Marker {
         /// The input ended there: nothing will follow.

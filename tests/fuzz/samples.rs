@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use weir_schemas::flow::{Tunnel, VANTAGE_FORWARD, VANTAGE_REVERSE};
-use weir_schemas::partial::{DistinctSet, PartialSensor};
+use weir_schemas::partial::{DistinctSet, PartialCounts, PartialSensor, ReceiverCounts, ResponderCounts, SiteCounts};
 use weir_schemas::{
     Counts, End, EndReason, Finding, Flow, Host, Initiator, Link, Mark, MarkStatus, Outcome, Partial, PartialBody,
     Record, StateEntry, Tcp,
@@ -80,9 +80,16 @@ pub fn finding() -> Result<Finding, serde_json::Error> {
 
 /// One partial of each kind that has more than numbers in it.
 pub fn partials() -> Vec<Partial> {
-    let sensors: std::sync::Arc<[PartialSensor]> = [PartialSensor { id: "file".into(), vantage: 3, loss: 0 }].into();
-    let bodies = [
-        PartialBody::Responder {
+    let counts = PartialCounts {
+        sensor_sets: vec![vec![PartialSensor { id: "file".into(), vantage: 3, loss: 0 }]],
+        receivers: vec![ReceiverCounts {
+            host: Host::parse("10.0.0.10"),
+            packets: 10,
+            bytes: 1_000,
+            unsolicited_packets: 0,
+            sensor_set: 0,
+        }],
+        responders: vec![ResponderCounts {
             host: Host::parse("10.0.0.10"),
             port: 80,
             syn: 900,
@@ -91,12 +98,15 @@ pub fn partials() -> Vec<Partial> {
             half_open: 900,
             refused: 0,
             unanswered: 95,
-            error: 0,
             sources: DistinctSet::Exact(vec![1, 2, 3]),
             flows: Vec::new(),
-            sensors: sensors.clone(),
-        },
-        PartialBody::Site { site: "local".into(), packets: 10, bytes: 1_000, flows: 3, sensors },
+            sensor_set: 0,
+        }],
+        sites: vec![SiteCounts { site: "local".into(), packets: 10, bytes: 1_000, flows: 3, sensor_set: 0 }],
+        ..PartialCounts::default()
+    };
+    let bodies = [
+        PartialBody::Counts(counts),
         PartialBody::Marker { ended: true, complete: true, degraded: vec!["forced".to_owned()], generation: 7 },
     ];
     bodies.map(|body| Partial { v: 1, partition: 0, partition_count: 12, pane: TIME, rules_hash: 5, body }).to_vec()

@@ -1,11 +1,11 @@
 //! `weir.PartialV1` and `weir.StateV1`. Field order is that of `avro/partial.avsc` and `avro/state.avsc`.
 
-use std::sync::Arc;
-
 use super::error::DecodeError;
 use super::wire::{Input, Wire, put_long, put_octets, wire_record};
-use crate::host::{Host, Text};
-use crate::partial::{DistinctSet, Partial, PartialBody, PartialFlow, PartialSensor};
+use crate::partial::{
+    DistinctSet, Partial, PartialBody, PartialCounts, PartialFlow, PartialSensor, ReceiverCounts, ResponderCounts,
+    SiteCounts,
+};
 use crate::state::StateEntry;
 use crate::time::Micros;
 
@@ -85,98 +85,58 @@ impl Wire for PartialFlow {
     }
 }
 
-/// One block of the body: a struct of its own, because a block is read before the kind of body is known.
-macro_rules! body_block {
-    ($block:ident, $variant:ident { $($field:ident: $type:ty),+ $(,)? }) => {
-        struct $block { $($field: $type),+ }
-        wire_record!($block { $($field),+ });
-        impl From<$block> for PartialBody {
-            fn from(block: $block) -> Self {
-                let $block { $($field),+ } = block;
-                Self::$variant { $($field),+ }
-            }
-        }
-    };
-}
-body_block!(ReceiverBlock, Receiver {
-    host: Host,
-    packets: u64,
-    bytes: u64,
-    unsolicited_packets: u64,
-    error: u64,
-    sensors: Arc<[PartialSensor]>,
+wire_record!(ReceiverCounts { host, packets, bytes, unsolicited_packets, sensor_set });
+wire_record!(ResponderCounts {
+    host,
+    port,
+    syn,
+    attempts,
+    completed,
+    half_open,
+    refused,
+    unanswered,
+    sources,
+    flows,
+    sensor_set
 });
-body_block!(ResponderBlock, Responder {
-    host: Host,
-    port: u16,
-    syn: u64,
-    attempts: u64,
-    completed: u64,
-    half_open: u64,
-    refused: u64,
-    unanswered: u64,
-    error: u64,
-    sources: DistinctSet,
-    flows: Vec<PartialFlow>,
-    sensors: Arc<[PartialSensor]>,
-});
-body_block!(SiteBlock, Site { site: Text, packets: u64, bytes: u64, flows: u64, sensors: Arc<[PartialSensor]> });
-body_block!(MarkerBlock, Marker { ended: bool, complete: bool, degraded: Vec<String>, generation: Micros });
+wire_record!(SiteCounts { site, packets, bytes, flows, sensor_set });
+wire_record!(PartialCounts { sensor_sets, receivers_error, responders_error, receivers, responders, sites });
 
-/// Appends fields one after the other.
-macro_rules! put_all {
-    ($out:ident; $($field:ident),+) => {{ $( $field.put($out); )+ }};
+/// A marker by itself, because a block is read before the kind of body is known.
+struct Marker {
+    ended: bool,
+    complete: bool,
+    degraded: Vec<String>,
+    generation: Micros,
 }
+wire_record!(Marker { ended, complete, degraded, generation });
 
 fn put_body(body: &PartialBody, out: &mut Vec<u8>) {
-    const BLOCKS: usize = 4;
-    let index = match body {
-        PartialBody::Receiver { .. } => 0,
-        PartialBody::Responder { .. } => 1,
-        PartialBody::Site { .. } => 2,
-        PartialBody::Marker { .. } => 3,
-    };
-    out.extend(std::iter::repeat_n(0, index));
-    put_long(out, 1);
     match body {
-        PartialBody::Receiver { host, packets, bytes, unsolicited_packets, error, sensors } => {
-            put_all!(out; host, packets, bytes, unsolicited_packets, error, sensors);
-        }
-        PartialBody::Responder {
-            host,
-            port,
-            syn,
-            attempts,
-            completed,
-            half_open,
-            refused,
-            unanswered,
-            error,
-            sources,
-            flows,
-            sensors,
-        } => {
-            put_all!(out; host, port, syn, attempts, completed, half_open, refused, unanswered, error);
-            put_all!(out; sources, flows, sensors);
-        }
-        PartialBody::Site { site, packets, bytes, flows, sensors } => {
-            put_all!(out; site, packets, bytes, flows, sensors);
+        PartialBody::Counts(counts) => {
+            put_long(out, 1);
+            counts.put(out);
+            out.push(0);
         }
         PartialBody::Marker { ended, complete, degraded, generation } => {
-            put_all!(out; ended, complete, degraded, generation);
+            out.push(0);
+            put_long(out, 1);
+            ended.put(out);
+            complete.put(out);
+            degraded.put(out);
+            generation.put(out);
         }
     }
-    out.extend(std::iter::repeat_n(0, BLOCKS - 1 - index));
 }
 
 fn take_body(input: &mut Input<'_>) -> Result<PartialBody, DecodeError> {
-    let receiver = Option::<ReceiverBlock>::read(input)?.map(PartialBody::from);
-    let responder = Option::<ResponderBlock>::read(input)?.map(PartialBody::from);
-    let site = Option::<SiteBlock>::read(input)?.map(PartialBody::from);
-    let marker = Option::<MarkerBlock>::read(input)?.map(PartialBody::from);
-    let mut present = [receiver, responder, site, marker].into_iter().flatten();
-    match (present.next(), present.next()) {
-        (Some(body), None) => Ok(body),
+    let counts = Option::<PartialCounts>::read(input)?;
+    let marker = Option::<Marker>::read(input)?;
+    match (counts, marker) {
+        (Some(counts), None) => Ok(PartialBody::Counts(counts)),
+        (None, Some(Marker { ended, complete, degraded, generation })) => {
+            Ok(PartialBody::Marker { ended, complete, degraded, generation })
+        }
         _ => Err(DecodeError::Blocks("partial")),
     }
 }

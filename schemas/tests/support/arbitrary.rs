@@ -5,7 +5,9 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
-use weir_schemas::partial::{DistinctSet, PartialFlow, PartialSensor};
+use weir_schemas::partial::{
+    DistinctSet, PartialCounts, PartialFlow, PartialSensor, ReceiverCounts, ResponderCounts, SiteCounts,
+};
 use weir_schemas::{Host, Partial, PartialBody, StateEntry, Text};
 
 /// Text of up to 12 characters of any script; rarely long enough for a length of two bytes.
@@ -30,10 +32,10 @@ pub fn any_host() -> impl Strategy<Value = Host> {
     ]
 }
 
-fn any_sensors() -> impl Strategy<Value = std::sync::Arc<[PartialSensor]>> {
+fn any_sensors() -> impl Strategy<Value = Vec<PartialSensor>> {
     let sensor =
         (any_text(), any::<u8>(), any_count()).prop_map(|(id, vantage, loss)| PartialSensor { id, vantage, loss });
-    vec(sensor, 0..3).prop_map(std::sync::Arc::from)
+    vec(sensor, 0..3)
 }
 
 fn any_set() -> impl Strategy<Value = DistinctSet> {
@@ -60,39 +62,53 @@ prop_compose! {
 }
 
 prop_compose! {
+    fn any_receiver()(host in any_host(), n in proptest::array::uniform3(any_count()), sensor_set: u32) -> ReceiverCounts {
+        let [packets, bytes, unsolicited_packets] = n;
+        ReceiverCounts { host, packets, bytes, unsolicited_packets, sensor_set }
+    }
+}
+
+prop_compose! {
     fn any_responder()(
         host in any_host(),
         port: u16,
-        n in proptest::array::uniform7(any_count()),
+        n in proptest::array::uniform6(any_count()),
         sources in any_set(),
         flows in vec(any_partial_flow(), 0..4),
-        sensors in any_sensors(),
-    ) -> PartialBody {
-        let [syn, attempts, completed, half_open, refused, unanswered, error] = n;
-        PartialBody::Responder {
-            host, port, syn, attempts, completed, half_open, refused, unanswered, error, sources, flows, sensors,
+        sensor_set: u32,
+    ) -> ResponderCounts {
+        let [syn, attempts, completed, half_open, refused, unanswered] = n;
+        ResponderCounts {
+            host, port, syn, attempts, completed, half_open, refused, unanswered, sources, flows, sensor_set,
         }
     }
 }
 
+prop_compose! {
+    fn any_site()(site in any_text(), n in proptest::array::uniform3(any_count()), sensor_set: u32) -> SiteCounts {
+        let [packets, bytes, flows] = n;
+        SiteCounts { site, packets, bytes, flows, sensor_set }
+    }
+}
+
+prop_compose! {
+    fn any_counts()(
+        sensor_sets in vec(any_sensors(), 0..3),
+        errors in proptest::array::uniform2(any_count()),
+        receivers in vec(any_receiver(), 0..4),
+        responders in vec(any_responder(), 0..3),
+        sites in vec(any_site(), 0..3),
+    ) -> PartialCounts {
+        let [receivers_error, responders_error] = errors;
+        PartialCounts { sensor_sets, receivers_error, responders_error, receivers, responders, sites }
+    }
+}
+
 fn any_body() -> impl Strategy<Value = PartialBody> {
-    let counts = proptest::array::uniform4(any_count());
-    let receiver = (any_host(), counts, any_sensors()).prop_map(
-        |(host, [packets, bytes, unsolicited_packets, error], sensors)| PartialBody::Receiver {
-            host,
-            packets,
-            bytes,
-            unsolicited_packets,
-            error,
-            sensors,
-        },
-    );
-    let site = (any_text(), any_count(), any_count(), any_count(), any_sensors())
-        .prop_map(|(site, packets, bytes, flows, sensors)| PartialBody::Site { site, packets, bytes, flows, sensors });
     let marker = (any::<bool>(), any::<bool>(), vec(any_string(), 0..3), any::<i64>()).prop_map(
         |(ended, complete, degraded, generation)| PartialBody::Marker { ended, complete, degraded, generation },
     );
-    prop_oneof![receiver, any_responder(), site, marker]
+    prop_oneof![any_counts().prop_map(PartialBody::Counts), marker]
 }
 
 prop_compose! {

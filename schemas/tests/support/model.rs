@@ -2,7 +2,9 @@
 
 use apache_avro::types::Value;
 use weir_schemas::finding::{Contribution, EvidenceFlow, EvidenceSensor, Party};
-use weir_schemas::partial::{DistinctSet, PartialFlow, PartialSensor};
+use weir_schemas::partial::{
+    DistinctSet, PartialCounts, PartialFlow, PartialSensor, ReceiverCounts, ResponderCounts, SiteCounts,
+};
 use weir_schemas::{Finding, Host, Partial, PartialBody, StateEntry};
 
 pub fn record<const N: usize>(fields: [(&str, Value); N]) -> Value {
@@ -206,59 +208,56 @@ fn distinct(set: &DistinctSet) -> Value {
     }
 }
 
+fn receiver(counts: &ReceiverCounts) -> Value {
+    record([
+        ("host", host(&counts.host)),
+        ("packets", count(counts.packets)),
+        ("bytes", count(counts.bytes)),
+        ("unsolicited_packets", count(counts.unsolicited_packets)),
+        ("sensor_set", long(counts.sensor_set)),
+    ])
+}
+
+fn responder(counts: &ResponderCounts) -> Value {
+    record([
+        ("host", host(&counts.host)),
+        ("port", int(counts.port)),
+        ("syn", count(counts.syn)),
+        ("attempts", count(counts.attempts)),
+        ("completed", count(counts.completed)),
+        ("half_open", count(counts.half_open)),
+        ("refused", count(counts.refused)),
+        ("unanswered", count(counts.unanswered)),
+        ("sources", distinct(&counts.sources)),
+        ("flows", array(&counts.flows, partial_flow)),
+        ("sensor_set", long(counts.sensor_set)),
+    ])
+}
+
+fn site(counts: &SiteCounts) -> Value {
+    record([
+        ("site", text(&counts.site)),
+        ("packets", count(counts.packets)),
+        ("bytes", count(counts.bytes)),
+        ("flows", count(counts.flows)),
+        ("sensor_set", long(counts.sensor_set)),
+    ])
+}
+
+fn partial_counts(counts: &PartialCounts) -> Value {
+    record([
+        ("sensor_sets", array(&counts.sensor_sets, |sensors| partial_sensors(sensors))),
+        ("receivers_error", count(counts.receivers_error)),
+        ("responders_error", count(counts.responders_error)),
+        ("receivers", array(&counts.receivers, receiver)),
+        ("responders", array(&counts.responders, responder)),
+        ("sites", array(&counts.sites, site)),
+    ])
+}
+
 fn body(body: &PartialBody) -> (&'static str, Value) {
     match body {
-        PartialBody::Receiver { host: of, packets, bytes, unsolicited_packets, error, sensors } => (
-            "receiver",
-            record([
-                ("host", host(of)),
-                ("packets", count(*packets)),
-                ("bytes", count(*bytes)),
-                ("unsolicited_packets", count(*unsolicited_packets)),
-                ("error", count(*error)),
-                ("sensors", partial_sensors(sensors)),
-            ]),
-        ),
-        PartialBody::Responder {
-            host: of,
-            port,
-            syn,
-            attempts,
-            completed,
-            half_open,
-            refused,
-            unanswered,
-            error,
-            sources,
-            flows,
-            sensors,
-        } => (
-            "responder",
-            record([
-                ("host", host(of)),
-                ("port", int(*port)),
-                ("syn", count(*syn)),
-                ("attempts", count(*attempts)),
-                ("completed", count(*completed)),
-                ("half_open", count(*half_open)),
-                ("refused", count(*refused)),
-                ("unanswered", count(*unanswered)),
-                ("error", count(*error)),
-                ("sources", distinct(sources)),
-                ("flows", array(flows, partial_flow)),
-                ("sensors", partial_sensors(sensors)),
-            ]),
-        ),
-        PartialBody::Site { site, packets, bytes, flows, sensors } => (
-            "site",
-            record([
-                ("site", text(site)),
-                ("packets", count(*packets)),
-                ("bytes", count(*bytes)),
-                ("flows", count(*flows)),
-                ("sensors", partial_sensors(sensors)),
-            ]),
-        ),
+        PartialBody::Counts(counts) => ("counts", partial_counts(counts)),
         PartialBody::Marker { ended, complete, degraded, generation } => (
             "marker",
             record([
@@ -280,9 +279,7 @@ pub fn partial(partial: &Partial) -> Value {
         ("partition_count", long(partial.partition_count)),
         ("pane", long(partial.pane)),
         ("rules_hash", hash(partial.rules_hash)),
-        ("receiver", block_named("receiver")),
-        ("responder", block_named("responder")),
-        ("site", block_named("site")),
+        ("counts", block_named("counts")),
         ("marker", block_named("marker")),
     ])
 }

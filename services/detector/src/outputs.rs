@@ -4,7 +4,6 @@ use weir_bus::dead::{Origin, bytes_of, dead_letter};
 use weir_bus::partition::{DEFAULT_IPV6_PREFIX, key_of, partition_of};
 use weir_bus::{Delivery, Headers, Message, Value};
 use weir_engine::Outbox;
-use weir_engine::pane::partial_key;
 use weir_schemas::{Partial, PartialBody, Record, StateEntry, codec};
 
 /// Topics and group of a stage.
@@ -65,18 +64,27 @@ pub(crate) fn messages(
     messages
 }
 
-/// A marker goes to every partition, counts to the partition of their key.
+/// A marker goes to every partition, each key's counts to the partition of the key. The message's own key is where it was made.
 fn send_partial(partial: Partial, topic: &str, count: u32, headers: &Headers, messages: &mut Vec<Message>) {
-    if matches!(partial.body, PartialBody::Marker { .. }) {
-        for partition in 0..count {
-            let value = Value::Partial(Box::new(partial.clone()));
-            let message = Message::new(topic, partition, partial.partition.to_string(), value);
-            messages.push(Message { headers: headers.clone(), ..message });
+    let Partial { v, partition: origin, partition_count, pane, rules_hash, body } = partial;
+    let mut send = |partition: u32, body: PartialBody, headers: Headers| {
+        let value = Value::Partial(Box::new(Partial { v, partition: origin, partition_count, pane, rules_hash, body }));
+        let message = Message::new(topic, partition, origin.to_string(), value);
+        messages.push(Message { headers, ..message });
+    };
+    match body {
+        PartialBody::Counts(counts) => {
+            let parts = counts.split(count, |key| partition_of(key, count));
+            for (part, partition) in parts.into_iter().zip(0..).filter(|(part, _)| !part.is_empty()) {
+                send(partition, PartialBody::Counts(part), Headers::new());
+            }
         }
-        return;
+        marker @ PartialBody::Marker { .. } => {
+            for partition in 0..count {
+                send(partition, marker.clone(), headers.clone());
+            }
+        }
     }
-    let key = partial_key(&partial.body);
-    messages.push(Message::new(topic, partition_of(&key, count), key, Value::Partial(Box::new(partial))));
 }
 
 /// The record as it was, with where it stood and why it was set aside.

@@ -118,6 +118,12 @@ impl<K: Ord + Hash + Clone, V: Weigh> Bounded<K, V> {
         self.error += heaviest_leaving;
     }
 
+    /// The entries, in no order that may show.
+    #[must_use]
+    pub fn into_entries(self) -> Vec<(K, V)> {
+        self.entries.into_iter().collect()
+    }
+
     /// The entries that `keep` wants, in key order, without copying them.
     #[must_use]
     pub fn into_sorted(self, mut keep: impl FnMut(&K, &V) -> bool) -> Vec<(K, V)> {

@@ -91,8 +91,7 @@ impl Shares {
             episodes: (memory / 8 / 1_024).clamp(64, 8_192),
             opened: (memory / 64 / 1_024).clamp(16, 1_024),
             state_per_close: 64 << 10,
-            // More than a pane's tables hold, until what stays behind can be told from what the verdicts need.
-            partials_per_close: 4 << 20,
+            partials_per_close: 96 << 10,
         }
     }
 

@@ -111,6 +111,12 @@ impl Distinct {
         self.0.clone()
     }
 
+    /// The set as it travels in a partial, to look at.
+    #[must_use]
+    pub fn as_wire(&self) -> &DistinctSet {
+        &self.0
+    }
+
     /// The set as it travels in a partial, without copying it.
     #[must_use]
     pub fn into_wire(self) -> DistinctSet {

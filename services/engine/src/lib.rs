@@ -16,6 +16,7 @@ pub mod hash;
 pub mod image;
 pub mod judgement;
 pub mod pane;
+mod partials;
 pub mod profile;
 mod recovery;
 pub mod sensors;

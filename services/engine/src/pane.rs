@@ -1,18 +1,15 @@
 //! Ten seconds of event time of one partition: the only thing that records are added to.
 
 use std::collections::{BTreeSet, HashMap};
-
 use std::ops::RangeInclusive;
-use std::sync::Arc;
 
-use weir_schemas::partial::{PartialBody, PartialSensor};
 use weir_schemas::{Flow, Host, Outcome, Text};
 
 use crate::bounded::{Bounded, Weigh};
 use crate::config::Shares;
 use crate::distinct::Distinct;
-use crate::fit::fit;
 use crate::hash::HashSeed;
+use crate::partials::{PaneTables, SensorsOf, ToldCounts, tell};
 use crate::sorted::Sorted;
 use crate::summary::{EvidenceSample, PairCounts, PairKey, SeenBy, SourceCounts, SourceSummary, SweepCounts, SweepKey};
 use crate::task::RETENTION;
@@ -47,21 +44,16 @@ impl Halves {
     pub const BOTH: Self = Self { forward: true, reverse: true };
 }
 
-/// About what a receiver's partial takes on the wire, key and framing included.
-const RECEIVER_BYTES: usize = 64;
-
-/// Likewise a responder's, its sources left out.
-const RESPONDER_BYTES: usize = 288;
-
+/// What arrived at one host.
 #[derive(Clone, Debug, Default)]
-struct ReceiverCounts {
-    packets: u64,
-    bytes: u64,
-    unsolicited_packets: u64,
-    seen_by: SeenBy,
+pub(crate) struct PaneReceiver {
+    pub(crate) packets: u64,
+    pub(crate) bytes: u64,
+    pub(crate) unsolicited_packets: u64,
+    pub(crate) seen_by: SeenBy,
 }
 
-impl Weigh for ReceiverCounts {
+impl Weigh for PaneReceiver {
     fn weight(&self) -> u64 {
         self.bytes
     }
@@ -71,20 +63,21 @@ impl Weigh for ReceiverCounts {
     }
 }
 
+/// TCP attempts at one service.
 #[derive(Clone, Debug, Default)]
-struct ResponderCounts {
-    syn: u64,
-    attempts: u64,
-    completed: u64,
-    half_open: u64,
-    refused: u64,
-    unanswered: u64,
-    sources: Distinct,
-    evidence: EvidenceSample,
-    seen_by: SeenBy,
+pub(crate) struct PaneResponder {
+    pub(crate) syn: u64,
+    pub(crate) attempts: u64,
+    pub(crate) completed: u64,
+    pub(crate) half_open: u64,
+    pub(crate) refused: u64,
+    pub(crate) unanswered: u64,
+    pub(crate) sources: Distinct,
+    pub(crate) evidence: EvidenceSample,
+    pub(crate) seen_by: SeenBy,
 }
 
-impl Weigh for ResponderCounts {
+impl Weigh for PaneResponder {
     fn weight(&self) -> u64 {
         self.syn
     }
@@ -94,12 +87,13 @@ impl Weigh for ResponderCounts {
     }
 }
 
+/// All traffic of a site.
 #[derive(Clone, Debug, Default)]
-struct SiteCounts {
-    packets: u64,
-    bytes: u64,
-    flows: u64,
-    seen_by: SeenBy,
+pub(crate) struct PaneSite {
+    pub(crate) packets: u64,
+    pub(crate) bytes: u64,
+    pub(crate) flows: u64,
+    pub(crate) seen_by: SeenBy,
 }
 
 /// Entries that the next pane probably needs: room made at once instead of by and by. No count depends on it.
@@ -108,13 +102,6 @@ pub struct Expected {
     sources: usize,
     responders: usize,
     receivers: usize,
-}
-
-impl Expected {
-    /// Partials that a pane with these entries sends, sites left out.
-    pub fn partials(self) -> usize {
-        self.receivers + self.responders
-    }
 }
 
 /// Whether what made a pane less than exact left records out of it.
@@ -134,9 +121,9 @@ pub struct Pane {
     sources: Bounded<Host, SourceCounts>,
     pairs: Bounded<PairKey, PairCounts>,
     sweeps: Bounded<SweepKey, SweepCounts>,
-    responders: Bounded<(Host, u16), ResponderCounts>,
-    receivers: Bounded<Host, ReceiverCounts>,
-    sites: Vec<(Text, SiteCounts)>,
+    responders: Bounded<(Host, u16), PaneResponder>,
+    receivers: Bounded<Host, PaneReceiver>,
+    sites: Vec<(Text, PaneSite)>,
     owners: Owners,
     undirected: u64,
     records: u64,
@@ -214,7 +201,7 @@ impl Pane {
         let site = match self.sites.iter().position(|(site, _)| *site == flow.site) {
             Some(index) => &mut self.sites[index].1,
             None => {
-                self.sites.push((flow.site.clone(), SiteCounts::default()));
+                self.sites.push((flow.site.clone(), PaneSite::default()));
                 let last = self.sites.len() - 1;
                 &mut self.sites[last].1
             }
@@ -226,7 +213,7 @@ impl Pane {
     }
 
     fn receive(&mut self, host: &Host, packets: u64, bytes: u64, unsolicited: u64, seen_by: SeenBy) {
-        self.receivers.update(host, ReceiverCounts::default, |counts| {
+        self.receivers.update(host, PaneReceiver::default, |counts| {
             counts.packets += packets;
             counts.bytes += bytes;
             counts.unsolicited_packets += unsolicited;
@@ -240,7 +227,7 @@ impl Pane {
             return;
         }
         let source = self.seed.hash_of(&flow.src.host);
-        self.responders.update(&(flow.dst.host.clone(), flow.dst.port), ResponderCounts::default, |counts| {
+        self.responders.update(&(flow.dst.host.clone(), flow.dst.port), PaneResponder::default, |counts| {
             // A record without flag counts (a flow log) stands for one SYN.
             counts.syn += syn.max(u64::from(is_attempt));
             counts.sources.insert(source);
@@ -357,77 +344,22 @@ impl Pane {
             + self.receivers.evicted()
     }
 
-    /// Closes the pane: sends what the site stage needs, in order of kind and key, and returns what longer windows need, not
-    /// yet cut to size; `sensors` turns bits into names.
+    /// Closes the pane: returns what longer windows need, not yet cut to size, and what the site stage needs, in
+    /// `partial_bytes` octets; `sensors` turns bits into names, and the input has `partitions` partitions.
     #[must_use]
-    pub fn close(
-        self,
-        partial_bytes: usize,
-        sensors: &dyn Fn(SeenBy) -> Vec<(Text, u8, u64)>,
-        mut send: impl FnMut(PartialBody),
-    ) -> (SourceSummary, u64) {
+    pub fn close(self, partial_bytes: usize, partitions: u32, sensors: SensorsOf<'_>) -> (SourceSummary, ToldCounts) {
         let mut degraded = self.degraded.clone();
         if self.evicted() > 0 {
             degraded.insert("evicted".to_owned());
         }
-        let mut names = SensorNames { sensors, newest: None };
-        let receiver_bytes = partial_bytes / 8 * 3;
-        let error = self.receivers.error();
-        let receivers = fit(
-            self.receivers.into_sorted(|_, _| true),
-            receiver_bytes,
-            |_| RECEIVER_BYTES,
-            &[&|(_, counts): &(Host, ReceiverCounts)| counts.bytes, &|(_, counts)| counts.unsolicited_packets],
-        );
-        let error = error.max(receivers.heaviest_left_out);
-        for (host, counts) in receivers.kept {
-            send(PartialBody::Receiver {
-                host,
-                packets: counts.packets,
-                bytes: counts.bytes,
-                unsolicited_packets: counts.unsolicited_packets,
-                error,
-                sensors: names.of(counts.seen_by),
-            });
-        }
-        let error = self.responders.error();
-        let responders = fit(
-            self.responders.into_sorted(|_, _| true),
-            partial_bytes - receiver_bytes,
-            |(_, counts)| RESPONDER_BYTES + counts.sources.heap_bytes(),
-            &[&|(_, counts): &((Host, u16), ResponderCounts)| counts.syn, &|(_, counts)| {
-                counts.half_open + counts.unanswered
-            }],
-        );
-        let error = error.max(responders.heaviest_left_out);
-        let left_out = receivers.left_out + responders.left_out;
-        for ((host, port), counts) in responders.kept {
-            send(PartialBody::Responder {
-                host,
-                port,
-                syn: counts.syn,
-                attempts: counts.attempts,
-                completed: counts.completed,
-                half_open: counts.half_open,
-                refused: counts.refused,
-                unanswered: counts.unanswered,
-                error,
-                sources: counts.sources.into_wire(),
-                flows: counts.evidence.into_flows(),
-                sensors: names.of(counts.seen_by),
-            });
-        }
-        let mut sites = self.sites;
-        sites.sort_by(|left, right| left.0.cmp(&right.0));
-        for (site, counts) in sites {
-            send(PartialBody::Site {
-                site,
-                packets: counts.packets,
-                bytes: counts.bytes,
-                flows: counts.flows,
-                sensors: names.of(counts.seen_by),
-            });
-        }
+        let tables = PaneTables {
+            receivers_error: self.receivers.error(),
+            receivers: self.receivers.into_entries(),
+            responders_error: self.responders.error(),
+            responders: self.responders.into_entries(),
+            sites: self.sites,
+        };
+        let told = tell(tables, partial_bytes, partitions, sensors);
         let sources_error = self.sources.error();
         let summary = SourceSummary {
             told: BTreeSet::new(),
@@ -440,27 +372,7 @@ impl Pane {
             complete: degraded.iter().all(|why| !leaves_out(why)),
             degraded,
         };
-        (summary, left_out)
-    }
-}
-
-/// Names of sensors by evidence bits; neighbours in a pane mostly share them.
-struct SensorNames<'a> {
-    sensors: &'a dyn Fn(SeenBy) -> Vec<(Text, u8, u64)>,
-    newest: Option<(SeenBy, Arc<[PartialSensor]>)>,
-}
-
-impl SensorNames<'_> {
-    fn of(&mut self, seen_by: SeenBy) -> Arc<[PartialSensor]> {
-        if let Some((known, names)) = &self.newest
-            && *known == seen_by
-        {
-            return names.clone();
-        }
-        let wire = |(id, vantage, loss)| PartialSensor { id, vantage, loss };
-        let names: Arc<[PartialSensor]> = (self.sensors)(seen_by).into_iter().map(wire).collect();
-        self.newest = Some((seen_by, names.clone()));
-        names
+        (summary, told)
     }
 }
 
@@ -491,15 +403,5 @@ impl Owners {
             owner.1 = mask;
         }
         Halves { forward: forward && owner.0 == mask, reverse: reverse && owner.1 == mask }
-    }
-}
-
-/// Where a key's partials go: every partition computes the same place for the same key.
-#[must_use]
-pub fn partial_key(body: &PartialBody) -> String {
-    match body {
-        PartialBody::Receiver { host, .. } | PartialBody::Responder { host, .. } => host.to_string(),
-        PartialBody::Site { site, .. } => site.to_string(),
-        PartialBody::Marker { .. } => String::new(),
     }
 }

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use weir_schemas::partial::PartialBody;
+use weir_schemas::partial::PartialCounts;
 use weir_schemas::{Host, Text};
 
 use crate::bounded::Bounded;
 use crate::config::Shares;
 use crate::hash::HashSeed;
 use crate::site_summary::{
-    CARRIED_BYTES, CARRIED_INCOMPLETE_SYN, ReceiverTotals, ResponderTotals, SiteSummary, SiteTotals,
+    CARRIED_BYTES, CARRIED_INCOMPLETE_SYN, RELEVANT_SYN, ReceiverTotals, ResponderTotals, SiteSummary, SiteTotals,
 };
 use crate::sorted::Sorted;
 use crate::summary::SeenBy;
@@ -20,6 +20,8 @@ pub struct SitePane {
     receivers: Bounded<Host, ReceiverTotals>,
     responders: Bounded<(Host, u16), ResponderTotals>,
     sites: BTreeMap<Text, SiteTotals>,
+    receivers_error: u64,
+    responders_error: u64,
     facts: SiteSummary,
 }
 
@@ -41,6 +43,8 @@ impl SitePane {
             receivers: Bounded::with_room(shares.site_receivers, seed, expected.0),
             responders: Bounded::with_room(shares.site_responders, seed, expected.1),
             sites: BTreeMap::new(),
+            receivers_error: 0,
+            responders_error: 0,
             facts: SiteSummary { first_offset, ..SiteSummary::neutral() },
         }
     }
@@ -62,58 +66,38 @@ impl SitePane {
         self.facts.complete = false;
     }
 
-    /// Adds a partial's counts.
-    pub fn add(&mut self, body: &PartialBody, seen_by: SeenBy) {
-        match body {
-            PartialBody::Receiver { host, packets, bytes, unsolicited_packets, error, .. } => {
-                self.note_error(*error);
-                self.receivers.update(host, ReceiverTotals::default, |totals| {
-                    totals.merge(&ReceiverTotals {
-                        packets: *packets,
-                        bytes: *bytes,
-                        unsolicited_packets: *unsolicited_packets,
-                        seen_by,
-                    });
+    /// Adds a partial's counts; `seen_by` has the evidence bits of each of its sets of sensors.
+    pub fn add(&mut self, counts: &PartialCounts, seen_by: &[SeenBy]) {
+        let seen_by = |set: u32| seen_by.get(set as usize).copied().unwrap_or_default();
+        self.receivers_error = self.receivers_error.saturating_add(counts.receivers_error);
+        self.responders_error = self.responders_error.saturating_add(counts.responders_error);
+        for receiver in &counts.receivers {
+            self.receivers.update(&receiver.host, ReceiverTotals::default, |totals| {
+                totals.merge(&ReceiverTotals {
+                    packets: receiver.packets,
+                    bytes: receiver.bytes,
+                    unsolicited_packets: receiver.unsolicited_packets,
+                    seen_by: seen_by(receiver.sensor_set),
                 });
-            }
-            PartialBody::Responder {
-                host,
-                port,
-                syn,
-                attempts,
-                completed,
-                half_open,
-                refused,
-                unanswered,
-                error,
-                sources,
-                flows,
-                ..
-            } => {
-                self.note_error(*error);
-                self.responders.update(&(host.clone(), *port), ResponderTotals::default, |totals| {
-                    totals.syn += syn;
-                    totals.attempts += attempts;
-                    totals.completed += completed;
-                    totals.half_open += half_open;
-                    totals.refused += refused;
-                    totals.unanswered += unanswered;
-                    totals.sources.merge_wire(sources);
-                    totals.evidence.merge(flows);
-                    totals.seen_by.merge(seen_by);
-                });
-            }
-            PartialBody::Site { site, packets, bytes, flows, .. } => {
-                let share = SiteTotals { packets: *packets, bytes: *bytes, flows: *flows, seen_by };
-                self.sites.entry(site.clone()).or_default().merge(&share);
-            }
-            PartialBody::Marker { .. } => {}
+            });
         }
-    }
-
-    fn note_error(&mut self, error: u64) {
-        if error > 0 {
-            self.degrade("evicted");
+        for responder in &counts.responders {
+            self.responders.update(&(responder.host.clone(), responder.port), ResponderTotals::default, |totals| {
+                totals.syn += responder.syn;
+                totals.attempts += responder.attempts;
+                totals.completed += responder.completed;
+                totals.half_open += responder.half_open;
+                totals.refused += responder.refused;
+                totals.unanswered += responder.unanswered;
+                totals.sources.merge_wire(&responder.sources);
+                totals.evidence.merge(&responder.flows);
+                totals.seen_by.merge(seen_by(responder.sensor_set));
+            });
+        }
+        for site in &counts.sites {
+            let seen_by = seen_by(site.sensor_set);
+            let share = SiteTotals { packets: site.packets, bytes: site.bytes, flows: site.flows, seen_by };
+            self.sites.entry(site.site.clone()).or_default().merge(&share);
         }
     }
 
@@ -122,7 +106,9 @@ impl SitePane {
     pub fn close(self, learns: impl Fn(&Host) -> bool) -> ClosedSitePane {
         let evicted = self.receivers.evicted() + self.responders.evicted();
         let mut summary = self.facts;
-        if evicted > 0 {
+        // What all partitions together may have left out of one key.
+        let is_short = self.receivers_error >= CARRIED_BYTES || self.responders_error >= RELEVANT_SYN;
+        if evicted > 0 || is_short {
             summary.degraded.insert("evicted".to_owned());
         }
         let is_carried = |totals: &ReceiverTotals| totals.bytes >= CARRIED_BYTES;

@@ -134,6 +134,9 @@ pub struct SiteSummary {
 /// A responder is judged, and carried beyond its pane, with at least this many SYNs that did not complete: less is no flood's part.
 pub const CARRIED_INCOMPLETE_SYN: u64 = 8;
 
+/// As many SYNs of a pane that may be missing make its counts less than exact: a tenth of the least rate that is a flood's.
+pub const RELEVANT_SYN: u64 = 20;
+
 /// A receiver is judged, and carried beyond its pane, with at least this many bytes (an eighth of 1 Mbit/s): a window of 60 s over
 /// 1 Mbit/s loses at most a tenth of the floor by it.
 pub const CARRIED_BYTES: u64 = 1_250_000 / 8;

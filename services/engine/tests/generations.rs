@@ -6,7 +6,7 @@ mod support;
 use proptest::prelude::*;
 use support::{Appended, EPOCH, Setup, attempt, canonical_all, identity, run_site, straight};
 use weir_engine::{SiteTask, SourceTask, StageTask};
-use weir_schemas::partial::{DistinctSet, PartialSensor};
+use weir_schemas::partial::{DistinctSet, PartialCounts, PartialSensor, ResponderCounts};
 use weir_schemas::{
     EpisodeState, Host, Mark, MarkStatus, Micros, Outcome, PANE_US, Partial, PartialBody, Record, SECOND_US,
 };
@@ -24,7 +24,7 @@ fn marker(partition: u32, count: u32, pane: i64, end: Option<i64>, degraded: Opt
 
 fn flood(partition: u32, count: u32, pane: i64, syn: u64) -> Partial {
     let sensor = PartialSensor { id: format!("s{partition}").as_str().into(), vantage: 1, loss: 0 };
-    let body = PartialBody::Responder {
+    let responder = ResponderCounts {
         host: Host::parse("10.0.0.1"),
         port: 80,
         syn,
@@ -33,12 +33,12 @@ fn flood(partition: u32, count: u32, pane: i64, syn: u64) -> Partial {
         half_open: 0,
         refused: 0,
         unanswered: syn,
-        error: 0,
         sources: DistinctSet::Exact(vec![u64::from(partition), 7]),
         flows: Vec::new(),
-        sensors: [sensor].into(),
+        sensor_set: 0,
     };
-    partial(partition, count, pane, body)
+    let counts = PartialCounts { sensor_sets: vec![vec![sensor]], responders: vec![responder], ..Default::default() };
+    partial(partition, count, pane, PartialBody::Counts(counts))
 }
 
 const PARTITIONS: u32 = 3;

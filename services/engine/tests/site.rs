@@ -3,12 +3,10 @@
 
 mod support;
 
-use std::sync::Arc;
-
 use proptest::prelude::*;
 use support::{Appended, EPOCH, Schedule, Setup, canonical_all, comeback, run_site, straight};
 use weir_engine::{SiteTask, StageTask, TaskIdentity};
-use weir_schemas::partial::{DistinctSet, PartialSensor};
+use weir_schemas::partial::{DistinctSet, PartialCounts, PartialSensor, ResponderCounts, SiteCounts};
 use weir_schemas::{Host, Micros, PANE_US, Partial, PartialBody, SECOND_US};
 
 const PARTITIONS: u32 = 3;
@@ -22,12 +20,12 @@ fn marker(partition: u32, pane: i64, ended: bool) -> Partial {
     partial(partition, pane, PartialBody::Marker { ended, complete: true, degraded: Vec::new(), generation: 0 })
 }
 
-fn sensors(name: u8) -> Arc<[PartialSensor]> {
-    [PartialSensor { id: format!("s{name}").as_str().into(), vantage: 1, loss: 0 }].into()
+fn sensors(name: u8) -> Vec<PartialSensor> {
+    [PartialSensor { id: format!("s{name}").as_str().into(), vantage: 1, loss: 0 }].to_vec()
 }
 
 fn flood(partition: u32, pane: i64, syn: u64, sensor: u8) -> Partial {
-    let body = PartialBody::Responder {
+    let responder = ResponderCounts {
         host: Host::parse("10.0.0.1"),
         port: 80,
         syn,
@@ -36,17 +34,19 @@ fn flood(partition: u32, pane: i64, syn: u64, sensor: u8) -> Partial {
         half_open: 0,
         refused: 0,
         unanswered: syn,
-        error: 0,
         sources: DistinctSet::Exact(vec![u64::from(partition), 7]),
         flows: Vec::new(),
-        sensors: sensors(sensor),
+        sensor_set: 0,
     };
-    partial(partition, pane, body)
+    let counts =
+        PartialCounts { sensor_sets: vec![sensors(sensor)], responders: vec![responder], ..Default::default() };
+    partial(partition, pane, PartialBody::Counts(counts))
 }
 
 fn site(partition: u32, pane: i64, bytes: u64, sensor: u8) -> Partial {
-    let body = PartialBody::Site { site: "lab".into(), packets: 9, bytes, flows: 1, sensors: sensors(sensor) };
-    partial(partition, pane, body)
+    let site = SiteCounts { site: "lab".into(), packets: 9, bytes, flows: 1, sensor_set: 0 };
+    let counts = PartialCounts { sensor_sets: vec![sensors(sensor)], sites: vec![site], ..Default::default() };
+    partial(partition, pane, PartialBody::Counts(counts))
 }
 
 /// What one partition says, pane after pane: it may skip panes, end, and start again.

@@ -8,7 +8,7 @@ mod stage;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use weir_schemas::partial::{PartialBody, PartialSensor};
+use weir_schemas::partial::{PartialBody, PartialCounts};
 use weir_schemas::{Micros, PANE_US, Partial, SECOND_US};
 
 use crate::baseline::{ALERTED_WEIGHT, BaselineKey, BaselineView, Baselines, Change, ExportedBaseline};
@@ -77,8 +77,9 @@ impl SiteTask {
             self.count(|counters| counters.mark += 1);
             self.take_remark(partial, *complete, degraded);
             self.take_marker(partial, ended.then_some(*generation));
-        } else {
-            self.take_counts(offset, partial);
+        }
+        if let PartialBody::Counts(counts) = &partial.body {
+            self.take_counts(offset, partial, counts);
         }
         self.close_forced();
         self.finish(offset);
@@ -158,13 +159,13 @@ impl SiteTask {
         }
     }
 
-    fn take_counts(&mut self, offset: i64, partial: &Partial) {
+    fn take_counts(&mut self, offset: i64, partial: &Partial, counts: &PartialCounts) {
         let set_complete = partial.pane <= self.inputs.closed_through(partial.partition);
         let is_late = set_complete || self.closed_through.is_some_and(|closed| partial.pane <= closed);
         let opens = !is_late && !self.panes.contains_key(&partial.pane);
         let origin = opens.then(|| self.origin(offset));
         // Every partial names its sensors, also one that comes too late: a replay meets as late what was counted then.
-        let seen_by = self.inputs.seen_by(sensors_of(&partial.body));
+        let seen_by: Vec<SeenBy> = counts.sensor_sets.iter().map(|sensors| self.inputs.seen_by(sensors)).collect();
         if is_late {
             return self.count(|counters| counters.late += 1);
         }
@@ -177,7 +178,7 @@ impl SiteTask {
         if rules_differ {
             open.pane.degrade("rules_changed");
         }
-        open.pane.add(&partial.body, seen_by);
+        open.pane.add(counts, &seen_by);
     }
 
     fn origin(&self, offset: i64) -> Origin<Partitions> {
@@ -327,15 +328,6 @@ fn heed(remark: &Remark, pane: &mut SitePane) {
     }
     if !remark.complete {
         pane.force();
-    }
-}
-
-fn sensors_of(body: &PartialBody) -> &[PartialSensor] {
-    match body {
-        PartialBody::Receiver { sensors, .. }
-        | PartialBody::Responder { sensors, .. }
-        | PartialBody::Site { sensors, .. } => sensors,
-        PartialBody::Marker { .. } => &[],
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use weir_schemas::{Host, Micros, PANE_US};
+use weir_schemas::{Host, Micros, PANE_US, PartialBody};
 
 use super::SourceTask;
 use crate::detectors::{Level, SourceView, Stage};
@@ -26,20 +26,19 @@ impl SourceTask {
         let mut room = self.core.config.shares.state_per_close;
         let closing = self.panes.remove(&start).map(|open| open.pane);
         let summary_bytes = room / 8 * EIGHTHS_PER_SUMMARY;
-        // Partials follow the findings of the pane in the outbox's other list, so that they can be made on the way.
         let newest = match closing {
             Some(pane) => {
                 self.expected = pane.expected();
                 self.degraded_since_marker.extend(pane.degraded.iter().cloned());
                 self.core.counters.evicted += pane.evicted();
                 self.core.counters.panes_closed += 1;
-                let envelope = self.envelope(start);
                 let sensors = |seen_by: SeenBy| self.sensors.named(seen_by.forward, seen_by.reverse);
-                let partials = &mut self.core.outbox.partials;
-                partials.reserve(self.expected.partials());
                 let partial_bytes = self.core.config.shares.partials_per_close;
-                let (mut summary, left_out) = pane.close(partial_bytes, &sensors, |body| partials.push(envelope(body)));
-                self.core.counters.evicted += left_out;
+                let partitions = self.core.identity.partition_count;
+                let (mut summary, told) = pane.close(partial_bytes, partitions, &sensors);
+                self.core.counters.evicted += told.left_out;
+                let partial = self.envelope(start, PartialBody::Counts(told.counts));
+                self.core.outbox.partials.push(partial);
                 summary.thin_lone_entries();
                 self.core.counters.evicted += summary.bound(summary_bytes);
                 self.summaries.insert(start, summary.clone());

@@ -231,11 +231,9 @@ impl SourceTask {
         }
     }
 
-    /// What wraps a pane's partials.
-    fn envelope(&self, pane: Micros) -> impl Fn(PartialBody) -> Partial + use<> {
+    fn envelope(&self, pane: Micros, body: PartialBody) -> Partial {
         let (partition, partition_count) = (self.core.identity.partition, self.core.identity.partition_count);
-        let rules_hash = self.core.profile.rules_hash();
-        move |body| Partial { v: 1, partition, partition_count, pane, rules_hash, body }
+        Partial { v: 1, partition, partition_count, pane, rules_hash: self.core.profile.rules_hash(), body }
     }
 
     fn mark_closed(&mut self, ended: bool) {
@@ -244,7 +242,7 @@ impl SourceTask {
         let complete = degraded.iter().all(|why| !leaves_out(why));
         let generation = self.sensors.generation();
         let marker = PartialBody::Marker { ended, complete, degraded, generation };
-        let marker = self.envelope(pane)(marker);
+        let marker = self.envelope(pane, marker);
         self.core.outbox.partials.push(marker);
     }
 }
