@@ -1,70 +1,28 @@
 //! The brokers: topics, groups, the transaction coordinator, and virtual time at which things happen late and apart.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use weir_bus::member::Committed;
-use weir_bus::{Delivery, Message};
+use weir_bus::{Delivery, Message, Value};
 use weir_schemas::Micros;
 
+use super::coordinator::{Producing, Target};
 use super::faults::Faults;
 use super::group::Group;
 use super::log::{PartitionLog, TransactionNumber};
 use crate::chance::Chance;
 
-/// How long a transaction may stay open, µs (`transaction.timeout.ms`).
-const TRANSACTION_TIMEOUT: u64 = 10_000_000;
-
-/// What a transaction writes to: each gets a marker of its own, at a time of its own.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Target {
-    /// A partition.
-    Partition(String, u32),
-    /// The offsets of a group.
-    Offsets(String),
-}
-
 /// What happens at a time of its own.
 #[derive(Debug)]
-enum Happening {
+pub(super) enum Happening {
     /// A marker arrives.
     Marker { id: String, transaction: TransactionNumber, commit: bool, target: Target },
     /// A transaction has been open for too long.
     Timeout { id: String, transaction: TransactionNumber },
     /// A group's leader sees that its topic has grown.
     Grown { group: String, partitions: u32 },
-}
-
-/// A transaction that takes writes.
-#[derive(Debug)]
-struct Ongoing {
-    number: TransactionNumber,
-    targets: BTreeSet<Target>,
-}
-
-/// What the transaction coordinator knows of one transactional id.
-#[derive(Debug, Default)]
-struct Producing {
-    epoch: u32,
-    ongoing: Option<Ongoing>,
-    /// Markers of the last transaction that have not arrived.
-    markers_left: usize,
-    /// How the last transaction of this epoch ended, so that the same question gets the same answer.
-    last_ended: Option<bool>,
-    /// The coordinator, not another producer, moved to this epoch.
-    timed_out: bool,
-}
-
-/// Why the transaction coordinator refuses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Denied {
-    /// Another producer has the id now.
-    Fenced,
-    /// The transaction was open for too long, and is aborted.
-    TimedOut,
-    /// Markers of the last transaction are still on their way.
-    Busy,
 }
 
 /// How a process is.
@@ -88,11 +46,11 @@ pub(super) struct State {
     pub(super) now: u64,
     /// Until then no broker answers.
     pub(super) outage_until: u64,
-    topics: BTreeMap<String, Vec<PartitionLog>>,
+    pub(super) topics: BTreeMap<String, Vec<PartitionLog>>,
     groups: BTreeMap<String, (String, Group)>,
-    producers: BTreeMap<String, Producing>,
+    pub(super) producers: BTreeMap<String, Producing>,
     happenings: BTreeMap<(u64, u64), Happening>,
-    next_number: u64,
+    pub(super) next_number: u64,
     lives: BTreeMap<usize, Life>,
     trace: Option<Trace>,
     /// Time of day at time 0, µs since 1970 UTC.
@@ -154,7 +112,7 @@ impl State {
         }
     }
 
-    fn schedule(&mut self, at: u64, happening: Happening) {
+    pub(super) fn schedule(&mut self, at: u64, happening: Happening) {
         self.next_number += 1;
         self.happenings.insert((at, self.next_number), happening);
     }
@@ -204,98 +162,6 @@ impl State {
         let mut new = Group::default();
         new.set_partitions(self.partition_count(topic).unwrap_or(0));
         self.groups.insert(group.to_owned(), (topic.to_owned(), new));
-    }
-
-    /// A producer takes the id: whoever had it is fenced, what it left open aborted. Returns the epoch.
-    pub(super) fn take_id(&mut self, id: &str) -> u32 {
-        let producing = self.producers.entry(id.to_owned()).or_default();
-        producing.epoch += 1;
-        producing.timed_out = false;
-        producing.last_ended = None;
-        let epoch = producing.epoch;
-        self.end_ongoing(id, false);
-        epoch
-    }
-
-    /// A producer whose transaction timed out goes on under a new epoch, unless another one has the id by now.
-    pub(super) fn renew_epoch(&mut self, id: &str, epoch: u32) -> Result<u32, Denied> {
-        match self.producers.get(id) {
-            Some(producing) if producing.epoch == epoch + 1 && producing.timed_out => Ok(self.take_id(id)),
-            _ => Err(Denied::Fenced),
-        }
-    }
-
-    /// Whether markers of the id's last transaction are on their way.
-    pub(super) fn is_busy(&self, id: &str) -> bool {
-        self.producers.get(id).is_some_and(|producing| producing.markers_left > 0)
-    }
-
-    fn check(&self, id: &str, epoch: u32) -> Result<(), Denied> {
-        let producing = self.producers.get(id);
-        match producing {
-            Some(producing) if producing.epoch == epoch => Ok(()),
-            Some(producing) if producing.epoch == epoch + 1 && producing.timed_out => Err(Denied::TimedOut),
-            _ => Err(Denied::Fenced),
-        }
-    }
-
-    /// Adds a target to the producer's transaction, which begins with the first.
-    pub(super) fn enlist(&mut self, id: &str, epoch: u32, target: Target) -> Result<TransactionNumber, Denied> {
-        self.check(id, epoch)?;
-        if self.is_busy(id) {
-            return Err(Denied::Busy);
-        }
-        let number = self.next_number + 1;
-        let timeout = self.now + TRANSACTION_TIMEOUT;
-        let Some(producing) = self.producers.get_mut(id) else { return Err(Denied::Fenced) };
-        producing.last_ended = None;
-        if let Some(ongoing) = &mut producing.ongoing {
-            ongoing.targets.insert(target);
-            return Ok(ongoing.number);
-        }
-        producing.ongoing = Some(Ongoing { number, targets: [target].into() });
-        self.next_number = number;
-        self.schedule(timeout, Happening::Timeout { id: id.to_owned(), transaction: number });
-        Ok(number)
-    }
-
-    /// Ends the producer's transaction: decided at once, visible when the markers arrive.
-    pub(super) fn end_transaction(&mut self, id: &str, epoch: u32, commit: bool) -> Result<(), Denied> {
-        self.check(id, epoch)?;
-        let Some(producing) = self.producers.get_mut(id) else { return Err(Denied::Fenced) };
-        if producing.ongoing.is_none() {
-            return match producing.last_ended {
-                Some(last) if last != commit => {
-                    self.bug(&format!("{id} is asked for commit={commit} after the opposite"))
-                }
-                _ => Ok(()),
-            };
-        }
-        producing.last_ended = Some(commit);
-        self.end_ongoing(id, commit);
-        Ok(())
-    }
-
-    fn end_ongoing(&mut self, id: &str, commit: bool) {
-        let Some(ongoing) = self.producers.get_mut(id).and_then(|producing| producing.ongoing.take()) else { return };
-        self.note(|| format!("{id} #{} is to end, commit={commit}", ongoing.number));
-        for target in ongoing.targets {
-            let at = self.now + self.marker_delay();
-            let (id, transaction) = (id.to_owned(), ongoing.number);
-            if let Some(producing) = self.producers.get_mut(&id) {
-                producing.markers_left += 1;
-            }
-            self.schedule(at, Happening::Marker { id, transaction, commit, target });
-        }
-    }
-
-    fn marker_delay(&mut self) -> u64 {
-        if self.chance.below(10_000) >= self.faults.late_markers {
-            return self.chance.below(3_000);
-        }
-        // Mostly a little late, sometimes very.
-        let most = if self.chance.percent(80) { self.faults.latest_marker / 50 } else { self.faults.latest_marker };
-        self.chance.below(most.max(1))
     }
 
     pub(super) fn set_life(&mut self, process: usize, life: Life) {
@@ -383,10 +249,27 @@ impl Cluster {
         state.log_mut(&topic, partition).append(message, append_time, None);
     }
 
+    /// Appends bytes that are no record now; returns where they stand.
+    pub fn append_poison(&self, topic: &str, partition: u32) -> i64 {
+        let mut state = self.state.borrow_mut();
+        state.note(|| format!("poison comes to {topic}/{partition}"));
+        let append_time = state.append_time();
+        let log = state.log_mut(topic, partition);
+        let offset = log.end();
+        log.append(Message::new(topic, partition, "nobody", Value::Bytes(vec![0xff; 3])), append_time, None);
+        offset
+    }
+
     /// What is committed of a partition, from its start.
     #[must_use]
     pub fn committed_records(&self, topic: &str, partition: u32) -> Vec<Delivery> {
         self.state.borrow().log(topic, partition).committed_from(0)
+    }
+
+    /// Offset of the last committed record of a partition.
+    #[must_use]
+    pub fn last_committed(&self, topic: &str, partition: u32) -> Option<i64> {
+        self.state.borrow().log(topic, partition).last_committed()
     }
 
     /// What is committed of a topic, partition after partition.
@@ -447,59 +330,10 @@ impl Cluster {
         self.state.borrow_mut().chance.below(limit)
     }
 
-    /// The group expires: its commits are gone. False where it has members, for then it can't.
-    pub fn expire_group(&self, group: &str) -> bool {
-        let mut state = self.state.borrow_mut();
-        state.ensure_group(group, "");
-        if !state.group(group).is_empty() {
-            return false;
-        }
-        state.group_mut(group).expire();
-        state.note(|| format!("group {group} expires"));
-        true
-    }
-
-    /// The offsets topic loses a group's newest commit for a partition; false where there is no older one.
-    pub fn lose_commit(&self, group: &str, partition: u32) -> bool {
-        let mut state = self.state.borrow_mut();
-        state.note(|| format!("group {group} loses its last commit of partition {partition}"));
-        state.group_mut(group).lose_last_write(partition)
-    }
-
-    /// An operator sets a group's offset. False where the group has members, for then tools refuse.
-    pub fn reset_offset(&self, group: &str, partition: u32, offset: i64) -> bool {
-        let mut state = self.state.borrow_mut();
-        if !state.group(group).is_empty() {
-            return false;
-        }
-        state.note(|| format!("an operator resets {group}/{partition} to {offset}"));
-        state.group_mut(group).set_offset(partition, Committed { offset, metadata: String::new() });
-        true
-    }
-
-    /// Retention removes what stands before `start`.
-    pub fn truncate(&self, topic: &str, partition: u32, start: i64) {
-        let mut state = self.state.borrow_mut();
-        state.note(|| format!("retention moves the start of {topic}/{partition} to {start}"));
-        state.log_mut(topic, partition).truncate(start);
-    }
-
-    /// The cleaner passes over a compacted topic.
-    pub fn compact(&self, topic: &str) {
-        let mut state = self.state.borrow_mut();
-        state.note(|| format!("the cleaner passes over {topic}"));
-        for log in state.topics.get_mut(topic).into_iter().flatten() {
-            log.compact();
-        }
-    }
-
-    /// Somebody empties a topic.
-    pub fn empty(&self, topic: &str) {
-        let mut state = self.state.borrow_mut();
-        state.note(|| format!("{topic} is emptied"));
-        for log in state.topics.get_mut(topic).into_iter().flatten() {
-            log.empty();
-        }
+    /// Whether a process is to end in order now.
+    pub(super) fn ends_in_order(&self) -> bool {
+        let State { chance, faults, .. } = &mut *self.state.borrow_mut();
+        faults.orderly_end > 0 && chance.below(10_000) < faults.orderly_end
     }
 
     /// A process is dead: nothing more is heard of it.

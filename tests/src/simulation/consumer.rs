@@ -44,6 +44,10 @@ pub(super) struct Consumer {
     /// Until then its heartbeats reach nobody.
     cut_off_until: u64,
     fetches: BTreeMap<u32, Fetch>,
+    /// Spoilt: see [`super::sabotage::Sabotage`].
+    pub(super) ignores_generations: bool,
+    /// Spoilt likewise.
+    pub(super) reads_uncommitted: bool,
 }
 
 fn fenced() -> MemberError {
@@ -65,6 +69,8 @@ impl Consumer {
             is_fenced: false,
             cut_off_until: 0,
             fetches: BTreeMap::new(),
+            ignores_generations: false,
+            reads_uncommitted: false,
         }
     }
 
@@ -73,6 +79,14 @@ impl Consumer {
         self.cut_off_until = until;
         let now = state.now;
         state.group_mut(&self.group).set_silent(self.process, Some(now));
+    }
+
+    /// What a static member sent before it last joined is refused under its new name (librdkafka #3437): it drops what it has
+    /// and joins anew, which brings it the same again.
+    pub(super) fn be_mistaken(&mut self, state: &mut State) {
+        if self.instance.is_some() && self.id.is_some() && !self.is_fenced {
+            self.lose(state);
+        }
     }
 
     /// What the client does in the background: heartbeats, joins, takes assignments.
@@ -124,20 +138,23 @@ impl Consumer {
 
     fn take(&mut self, state: &mut State, generation: u32, assignment: BTreeSet<u32>) {
         state.note(|| format!("process {} in generation {generation} of {}: {assignment:?}", self.process, self.group));
-        self.generation = generation;
+        let is_first_answer = std::mem::replace(&mut self.generation, generation) == 0;
         let revoked: BTreeSet<u32> = self.held.difference(&assignment).copied().collect();
         let added: BTreeSet<u32> = assignment.difference(&self.held).copied().collect();
         self.held = assignment;
         if !revoked.is_empty() {
             self.news.push_back(News::Revoked(revoked));
         }
-        if !added.is_empty() {
+        if !added.is_empty() || (is_first_answer && self.held.is_empty()) {
             self.news.push_back(News::Assigned(added));
         }
     }
 
     /// Whether offsets may be committed under the membership as it stands.
     pub(super) fn validate(&self, state: &State) -> Result<(), MemberError> {
+        if self.ignores_generations {
+            return Ok(());
+        }
         if self.is_fenced {
             return Err(fenced());
         }
@@ -148,11 +165,6 @@ impl Consumer {
             Err(NotMember::Unknown) => abort("the group knows no such member"),
             Err(NotMember::Generation) => abort("the group is in another generation"),
         }
-    }
-
-    /// Id, generation and instance, as offsets are committed under them.
-    pub(super) fn membership(&self) -> (Option<MemberId>, u32, Option<&str>) {
-        (self.id, self.generation, self.instance.as_deref())
     }
 
     /// Whether the application was given this partition, and not yet told that it is gone.
@@ -260,11 +272,12 @@ impl Consumer {
             if share == 0 {
                 continue;
             }
-            fetch.position = log.read(fetch.position, share, &mut records);
+            let end = log.end_for(self.reads_uncommitted);
+            fetch.position = log.read_until(end, fetch.position, share, &mut records);
             left -= records.len();
             fetch.told_end &= records.is_empty();
             into.extend(records.drain(..).map(|delivery| Event::Record { partition, delivery }));
-            if fetch.position >= log.stable_end() && !fetch.told_end {
+            if fetch.position >= end && !fetch.told_end {
                 fetch.told_end = true;
                 into.push(Event::End { partition });
             }

@@ -63,6 +63,10 @@ pub struct Faults {
     pub stop: u64,
     /// A member loses its coordinator for longer than its session lasts, and does not know.
     pub cut_off: u64,
+    /// A static member is taken for the one it was before, and refused: what it had is gone until it has joined anew.
+    pub mistaken: u64,
+    /// A process ends in order, and another is started; of ten thousand turns.
+    pub orderly_end: u64,
     /// Markers of a transaction arrive late; of ten thousand markers.
     pub late_markers: u64,
     /// Latest arrival of a late marker, µs.
@@ -84,6 +88,8 @@ impl Faults {
         interleave: 0,
         stop: 0,
         cut_off: 0,
+        mistaken: 0,
+        orderly_end: 0,
         late_markers: 0,
         latest_marker: 0,
         outage: 0,
@@ -107,6 +113,8 @@ impl Faults {
             interleave: often(400),
             stop: often(30),
             cut_off: often(20),
+            mistaken: often(20),
+            orderly_end: often(200),
             late_markers: often(6_000),
             latest_marker: 25_000_000,
             outage: often(10),

@@ -264,13 +264,9 @@ impl Group {
     /// Takes offsets into a transaction: pending until its marker arrives.
     pub(super) fn take_offsets(
         &mut self,
-        id: Option<MemberId>,
-        generation: u32,
-        instance: Option<&str>,
         transaction: TransactionNumber,
         offsets: impl Iterator<Item = (u32, Committed)>,
     ) {
-        debug_assert!(self.validate(id, generation, instance).is_ok());
         for (partition, committed) in offsets {
             self.written += 1;
             self.pending.retain(|pending| pending.transaction != transaction || pending.partition != partition);
@@ -416,15 +412,15 @@ mod tests {
     #[test]
     fn a_pending_commit_is_waited_for_and_an_older_one_replaces_nothing() {
         let (mut group, mut chance) = of(1);
-        let id = group.join(0, None);
+        group.join(0, None);
         group.advance(0, &mut chance);
         let committed = |offset| Committed { offset, metadata: String::new() };
-        group.take_offsets(Some(id), group.generation, None, 7, [(0, committed(5))].into_iter());
+        group.take_offsets(7, [(0, committed(5))].into_iter());
         assert_eq!(group.committed(0), Err(()));
         group.set_offset(0, committed(1));
         group.resolve(7, true);
         assert_eq!(group.committed(0), Ok(Some(committed(1))), "an operator wrote later");
-        group.take_offsets(Some(id), group.generation, None, 8, [(0, committed(9))].into_iter());
+        group.take_offsets(8, [(0, committed(9))].into_iter());
         group.resolve(8, true);
         assert_eq!(group.committed(0), Ok(Some(committed(9))));
         assert!(group.lose_last_write(0));

@@ -64,14 +64,20 @@ impl PartitionLog {
         self.entries.push(Entry::Nothing);
     }
 
-    /// Up to `max` committed records from `offset` on; returns the offset after the last one looked at.
-    pub(super) fn read(&self, offset: i64, max: usize, into: &mut Vec<Delivery>) -> i64 {
-        let end = self.stable_end();
+    /// Where readers stop: of committed records, or of any.
+    pub(super) fn end_for(&self, reads_uncommitted: bool) -> i64 {
+        if reads_uncommitted { self.end() } else { self.stable_end() }
+    }
+
+    /// Up to `max` records from `offset` on and before `end`; returns the offset after the last one looked at. Records of
+    /// aborted transactions are left out, unless `end` lies beyond what is stable: then the reader asks for all there is.
+    pub(super) fn read_until(&self, end: i64, offset: i64, max: usize, into: &mut Vec<Delivery>) -> i64 {
+        let reads_all = end > self.stable_end();
         let mut next = offset.max(self.start);
         let first = into.len();
         while next < end && into.len() - first < max {
             if let Some(Entry::Record { transaction, delivery }) = self.entries.get(next as usize)
-                && transaction.is_none_or(|transaction| !self.aborted.contains(&transaction))
+                && (reads_all || transaction.is_none_or(|transaction| !self.aborted.contains(&transaction)))
             {
                 into.push(delivery.clone());
             }
@@ -83,8 +89,19 @@ impl PartitionLog {
     /// Committed records from `offset` on.
     pub(super) fn committed_from(&self, offset: i64) -> Vec<Delivery> {
         let mut deliveries = Vec::new();
-        self.read(offset, usize::MAX, &mut deliveries);
+        self.read_until(self.stable_end(), offset, usize::MAX, &mut deliveries);
         deliveries
+    }
+
+    /// Offset of the last committed record.
+    pub(super) fn last_committed(&self) -> Option<i64> {
+        let is_committed = |offset: &i64| match self.entries.get(*offset as usize) {
+            Some(Entry::Record { transaction, .. }) => {
+                transaction.is_none_or(|transaction| !self.aborted.contains(&transaction))
+            }
+            _ => false,
+        };
+        (self.start..self.stable_end()).rev().find(is_committed)
     }
 
     /// Retention removes what stands before `start`.

@@ -81,6 +81,32 @@ impl SimulatedMember {
         state.set_life(self.process, Life::Silent);
     }
 
+    /// Spoils the member: it commits in any generation.
+    pub(super) fn ignore_generations(&mut self) {
+        self.consumer.ignores_generations = true;
+    }
+
+    /// Spoils the member: it reads what is not committed.
+    pub(super) fn read_uncommitted(&mut self) {
+        self.consumer.reads_uncommitted = true;
+    }
+
+    /// Spoils a commit: it takes place at once, in no transaction.
+    pub(super) fn commit_outside(&self, offsets: &[OffsetCommit]) {
+        let mut state = self.cluster.state.borrow_mut();
+        let group = state.group_mut(&self.consumer.group);
+        for OffsetCommit { partition, offset, metadata } in offsets {
+            group.set_offset(*partition, Committed { offset: *offset, metadata: metadata.clone() });
+        }
+    }
+
+    /// Spoils a look at the commits: none that is pending is waited for.
+    pub(super) fn committed_anyway(&self, partitions: &[u32]) -> Vec<Option<Committed>> {
+        let state = self.cluster.state.borrow();
+        let group = state.group(&self.consumer.group);
+        partitions.iter().map(|partition| group.committed_anyway(*partition)).collect()
+    }
+
     fn die(&mut self) -> MemberError {
         {
             let mut state = self.cluster.state.borrow_mut();
@@ -148,6 +174,10 @@ impl SimulatedMember {
                 let until = state.now + state.chance.below(40_000_000);
                 state.note(|| format!("process {} has lost its coordinator", self.process));
                 self.consumer.cut_off(&mut state, until);
+            }
+            let mistaken = state.faults.mistaken;
+            if state.chance.below(10_000) < mistaken {
+                self.consumer.be_mistaken(&mut state);
             }
         }
         if turns > 0 {
@@ -275,10 +305,11 @@ impl Member for SimulatedMember {
         max: usize,
         into: &mut Vec<Delivery>,
     ) -> Result<bool, MemberError> {
-        self.look(|_, state| {
+        self.look(|member, state| {
             let max = if state.chance.percent(30) { max.min(1 + state.chance.below(20) as usize) } else { max };
             let log = state.log(topic, partition);
-            Ok(log.read(offset, max, into) >= log.stable_end())
+            let end = log.end_for(member.consumer.reads_uncommitted);
+            Ok(log.read_until(end, offset, max, into) >= end)
         })
     }
 

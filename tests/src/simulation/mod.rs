@@ -6,15 +6,23 @@
 
 mod cluster;
 mod consumer;
+mod coordinator;
+mod disaster;
 mod faults;
 mod group;
 mod log;
 mod member;
+mod operator;
+pub mod pipeline;
 pub mod plain;
 mod producer;
+pub mod sabotage;
 pub mod tally;
+pub mod traffic;
+pub mod verdicts;
 pub mod world;
 
 pub use cluster::{Cluster, Trace};
+pub use disaster::{Disaster, Expectation, Stage};
 pub use faults::{Call, Faults};
 pub use member::{Membership, SimulatedMember};

@@ -4,8 +4,9 @@ use weir_bus::Message;
 use weir_bus::member::Committed;
 use weir_bus::member::{MemberError, OffsetCommit, Remedy};
 
-use super::cluster::{Denied, State, Target};
+use super::cluster::State;
 use super::consumer::Consumer;
+use super::coordinator::{Denied, Target};
 
 /// A transaction as its client sees it.
 #[derive(Debug, Default)]
@@ -143,12 +144,11 @@ impl Producer {
             Err(denied) => return Err(self.denied(state, denied)),
         };
         open.is_enlisted = true;
-        let (id, generation, instance) = consumer.membership();
         let committed = offsets.iter().map(|commit| {
             let committed = Committed { offset: commit.offset, metadata: commit.metadata.clone() };
             (commit.partition, committed)
         });
-        state.group_mut(&consumer.group).take_offsets(id, generation, instance, transaction, committed);
+        state.group_mut(&consumer.group).take_offsets(transaction, committed);
         Ok(())
     }
 

@@ -45,6 +45,9 @@ impl Simulated for SimulatedMember {
     }
 }
 
+/// What comes between a member and its shard: nothing, or what spoils it.
+pub type Wrap<M> = Rc<dyn Fn(SimulatedMember) -> M>;
+
 impl<M: Simulated, T: Task> Service for Shard<M, T> {
     fn turn(&mut self, wait: Duration) -> Result<Progress, ShardError> {
         self.step(wait)
@@ -89,7 +92,8 @@ pub struct Happened {
 }
 
 impl Happened {
-    fn add(&mut self, what: &'static str, times: u64) {
+    /// Adds to what happened.
+    pub fn add(&mut self, what: &'static str, times: u64) {
         *self.counts.entry(what).or_default() += times;
     }
 
@@ -154,6 +158,11 @@ impl World {
         world
     }
 
+    /// Adds to what happened.
+    pub fn add(&self, what: &'static str) {
+        self.happened.borrow_mut().add(what, 1);
+    }
+
     /// What happened so far.
     #[must_use]
     pub fn happened(&self) -> Happened {
@@ -175,6 +184,10 @@ impl World {
             self.happened.borrow_mut().note(&report);
         }
         match outcome {
+            Ok(_) if service.is_alive() && self.cluster.ends_in_order() => {
+                service.finish();
+                self.end(seat, number, "orderly ends");
+            }
             Ok(_) if service.is_alive() => self.put_back(seat, number, service),
             Ok(_) | Err(ShardError::Restart(_)) => self.end(seat, number, "deaths"),
             Err(ShardError::Fenced(_)) => self.end(seat, number, "fenced"),
@@ -270,7 +283,6 @@ impl World {
 pub fn is_drained(cluster: &Cluster, group: &str, topic: &str) -> bool {
     (0..cluster.partition_count(topic)).all(|partition| {
         let position = cluster.committed_offset(group, partition).map_or(0, |committed| committed.offset);
-        let records = cluster.committed_records(topic, partition);
-        records.last().is_none_or(|last| last.offset < position)
+        cluster.last_committed(topic, partition).is_none_or(|last| last < position)
     })
 }
