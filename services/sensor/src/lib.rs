@@ -4,6 +4,7 @@
 
 pub mod declared;
 pub mod decode;
+pub mod export;
 pub mod flow;
 pub mod input;
 pub mod pace;
