@@ -44,6 +44,10 @@ fn detector_and_results_publish_what_they_publish_undisturbed() {
         "operator",
         "state_lost",
         "retention_overtaken",
+        "overtaken while reading",
+        "orderly ends",
+        "poisoned records",
+        "states that were written anew",
     ];
     for what in expected {
         assert!(happened.counts.get(what).is_some_and(|times| *times > 0), "{what}: {happened:?}");
@@ -92,13 +96,19 @@ fn caught_at(seeds: std::ops::Range<u64>, run: impl Fn(u64) -> Happened) -> Opti
     seeds.into_iter().find(|seed| catch_unwind(AssertUnwindSafe(|| run(*seed))).is_err())
 }
 
+/// Deterministic, so a break that is noticed once is noticed always; the rarest took 136 schedules of the shard alone, and 86 of
+/// the services, when this was written.
 #[test]
 fn whoever_breaks_the_protocol_is_noticed() {
     let pipelines = Pipelines::new();
     for sabotage in Sabotage::ALL {
         let wrap: Wrap<Sabotaged> = Rc::new(move |member| Sabotaged::new(member, sabotage));
-        let plainly = caught_at(0..500, |seed| plain::run_with(seed, &wrap, None));
-        let caught = plainly.or_else(|| caught_at(0..100, |seed| pipelines.run_with(seed, &wrap, None)));
-        assert!(caught.is_some(), "{sabotage:?} goes unnoticed");
+        // Nobody writes what the shard alone reads in transactions.
+        if sabotage != Sabotage::ReadUncommitted {
+            let caught = caught_at(0..1_000, |seed| plain::run_with(seed, &wrap, None));
+            assert!(caught.is_some(), "{sabotage:?} goes unnoticed by the shard's schedules");
+        }
+        let caught = caught_at(0..1_000, |seed| pipelines.run_with(seed, &wrap, None));
+        assert!(caught.is_some(), "{sabotage:?} goes unnoticed by the services' schedules");
     }
 }

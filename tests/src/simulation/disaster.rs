@@ -1,4 +1,4 @@
-//! What is done to a cluster's logs and groups once, while nobody works on them, and what may be expected afterwards.
+//! What is done to a cluster's logs and groups once, mostly while nobody works on them, and what may be expected afterwards.
 
 use weir_bus::{Topics, Value};
 use weir_detector::DetectorConfig;
@@ -34,6 +34,8 @@ pub enum Disaster {
     StateEmptied(Stage),
     /// Retention removes flows that open panes were made of.
     Overtaken,
+    /// Likewise, and flows that nobody has read, while members are reading.
+    OvertakenWhileReading,
 }
 
 /// What is left to expect.
@@ -58,13 +60,14 @@ impl Disaster {
             return None;
         }
         let stage = [Stage::Source, Stage::Site, Stage::Results][chance.index(3)];
-        Some(match chance.below(6) {
+        Some(match chance.below(7) {
             0 => Self::GroupExpires(stage),
             1 => Self::CommitLost(stage),
             2 => Self::ReadAgain(stage),
             3 => Self::Moved(stage),
             4 => Self::StateEmptied(stage),
-            _ => Self::Overtaken,
+            5 => Self::Overtaken,
+            _ => Self::OvertakenWhileReading,
         })
     }
 
@@ -78,6 +81,7 @@ impl Disaster {
             Self::Moved(_) => "disaster: reset to anywhere",
             Self::StateEmptied(_) => "disaster: state emptied",
             Self::Overtaken => "disaster: retention",
+            Self::OvertakenWhileReading => "disaster: retention, while reading",
         }
     }
 
@@ -95,7 +99,11 @@ impl Disaster {
             // What was told before is told again under its old id, and results drop it.
             Self::ReadAgain(_) => Expectation::SameEpisodes,
             // Open panes and episodes are lost, and nobody can tell them.
-            Self::CommitLost(_) | Self::Moved(_) | Self::StateEmptied(_) | Self::Overtaken => Expectation::NothingTwice,
+            Self::CommitLost(_)
+            | Self::Moved(_)
+            | Self::StateEmptied(_)
+            | Self::Overtaken
+            | Self::OvertakenWhileReading => Expectation::NothingTwice,
         }
     }
 
@@ -106,7 +114,7 @@ impl Disaster {
             Self::CommitLost(stage) | Self::ReadAgain(stage) | Self::Moved(stage) | Self::StateEmptied(stage) => {
                 stage == Stage::Source
             }
-            Self::Overtaken => true,
+            Self::Overtaken | Self::OvertakenWhileReading => true,
         }
     }
 
@@ -121,7 +129,12 @@ impl Disaster {
         (0..cluster.partition_count(&topic)).all(has_entry)
     }
 
-    /// Lets it happen. Nobody is a member of any group.
+    /// Whether nobody may be a member of any group when it happens.
+    pub(super) fn needs_silence(self) -> bool {
+        self != Self::OvertakenWhileReading
+    }
+
+    /// Lets it happen.
     pub(super) fn strike(self, cluster: &Cluster, config: &DetectorConfig) {
         let topics = &config.topics;
         match self {
@@ -152,12 +165,13 @@ impl Disaster {
                 }
             }
             Self::StateEmptied(stage) => cluster.empty(&state_of(stage, topics)),
-            Self::Overtaken => {
+            Self::Overtaken | Self::OvertakenWhileReading => {
                 for partition in 0..cluster.partition_count(&topics.flows()) {
                     let committed = cluster.committed_offset(&config.source_group(), partition);
                     let read = committed.map_or(0, |committed| committed.offset);
-                    // At most what was read: what was not is lost without anybody's doing.
-                    cluster.truncate(&topics.flows(), partition, read - cluster.below(40) as i64);
+                    // Somebody who is reading may have the rest taken from under him; at rest, what is unread stays.
+                    let beyond = if self == Self::Overtaken { 0 } else { cluster.below(80) as i64 };
+                    cluster.truncate(&topics.flows(), partition, read + beyond - cluster.below(40) as i64);
                 }
             }
         }

@@ -16,6 +16,7 @@ mod operator;
 pub mod pipeline;
 pub mod plain;
 mod producer;
+mod publisher;
 pub mod sabotage;
 pub mod tally;
 pub mod traffic;

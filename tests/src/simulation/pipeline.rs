@@ -20,7 +20,8 @@ use super::cluster::{Cluster, Trace};
 use super::disaster::{Disaster, Expectation};
 use super::faults::Faults;
 use super::member::{Membership, SimulatedMember};
-use super::traffic::{EPOCH, Traffic, profile, traffic};
+use super::publisher::Publisher;
+use super::traffic::{EPOCH, Traffic, is_long, profile, traffic};
 use super::verdicts::{Groups, Verdicts, origin_of};
 use super::world::{Happened, Maker, Service, Simulated, World, Wrap, is_drained};
 use crate::chance::Chance;
@@ -37,7 +38,8 @@ struct Ran {
     verdicts: Verdicts,
     /// Origins of the dead letters that must have come of poison.
     poison: Vec<String>,
-    /// Where the source stage's group stood when its disaster was over, by partition.
+    /// Before which flows may have gone uncounted, by partition: where the source stage's group stood after a disaster, or its
+    /// log began.
     resumed: Vec<i64>,
 }
 
@@ -91,12 +93,14 @@ struct Layout {
 impl Layout {
     fn of(seed: u64) -> Self {
         let mut chance = Chance::new(seed ^ 0x9199_e11e);
+        let variety = chance.below(VARIETIES);
         Self {
-            variety: chance.below(VARIETIES),
+            variety,
             faults: Faults::any(&mut chance),
             is_static: chance.percent(50),
             seats: [chance.between(1, 3), chance.between(1, 2), chance.between(1, 2)],
-            turns: chance.between(50, 500),
+            // Long enough for what is long to be disturbed while tasks write their whole state anew.
+            turns: if is_long(variety) { chance.between(300, 1_500) } else { chance.between(50, 500) },
             is_backlog: chance.percent(50),
             poison: if chance.percent(30) { 5 } else { 0 },
             disaster: Disaster::any(&mut chance),
@@ -239,33 +243,31 @@ impl Pipelines {
             cluster.set_trace(trace);
         }
         let world = World::new(seed, cluster.clone(), self.makers(layout, wrap));
-        let mut messages = traffic.messages.iter();
-        let mut publish = |most: usize| {
-            for (at, message) in messages.by_ref().take(most) {
-                cluster.append(message.clone(), *at);
-            }
-        };
+        let mut publisher = Publisher::new(traffic.clone(), self.config.source_group());
         if layout.is_backlog {
-            publish(usize::MAX);
+            publisher.publish(&cluster, usize::MAX);
         }
         let (mut poison, mut resumed) = (Vec::new(), vec![0; traffic.partitions as usize]);
         for turn in 0..layout.turns {
             if let Some(disaster) = layout.disaster.filter(|_| turn == layout.turns / 2) {
-                world.stop_all(false);
-                // Sessions and transactions end, their markers arrive.
-                cluster.advance(60_000_000);
+                if disaster.needs_silence() {
+                    world.stop_all(false);
+                    // Sessions and transactions end, their markers arrive.
+                    cluster.advance(60_000_000);
+                }
                 disaster.strike(&cluster, &self.config);
                 for (resumed, partition) in resumed.iter_mut().zip(0..) {
                     let committed = cluster.committed_offset(&self.config.source_group(), partition);
-                    *resumed = committed.map_or(0, |committed| committed.offset);
+                    let (log_start, _) = cluster.bounds(&self.config.topics.flows(), partition);
+                    *resumed = committed.map_or(0, |committed| committed.offset).max(log_start);
                 }
-                world.add(disaster.name());
+                world.add(disaster.name(), 1);
             }
             world.turn();
-            publish(cluster.below(12) as usize);
+            publisher.publish(&cluster, if layout.is_backlog { usize::MAX } else { cluster.below(12) as usize });
             if layout.poison > 0 && cluster.below(100) < layout.poison {
                 poison.extend(self.poison(&cluster));
-                world.add("poisoned records");
+                world.add("poisoned records", 1);
             }
             if cluster.below(100) == 0 {
                 let topics = &self.config.topics;
@@ -273,8 +275,10 @@ impl Pipelines {
                 cluster.compact(&state[cluster.below(3) as usize]);
             }
         }
-        publish(usize::MAX);
-        world.calm_down(|cluster| self.is_done(layout, cluster));
+        world.calm_down(|cluster| {
+            publisher.publish(cluster, usize::MAX);
+            publisher.is_done() && self.is_done(layout, cluster)
+        });
         let verdicts = Verdicts::of(&cluster, &self.config.profile, &self.config.engine, &self.groups());
         Ran { world, verdicts, poison, resumed }
     }
@@ -321,6 +325,8 @@ impl Pipelines {
         if let Some(violation) = expectation.violation(&verdicts, &undisturbed) {
             panic!("seed {seed}, {disaster:?}: {violation}");
         }
+        let rewritten = verdicts.state_from.iter().filter(|offset| **offset > 0).count();
+        world.add("states that were written anew", rewritten as u64);
         let traffic = self.traffic(layout.variety);
         for ((counters, resumed), partition) in verdicts.source.iter().zip(resumed).zip(0..) {
             let there = traffic.messages.iter().filter(|(_, message)| message.partition == partition).count() as u64;
@@ -353,7 +359,7 @@ mod tests {
         let pipelines = Pipelines::new();
         let flows = pipelines.config.topics.flows();
         let layout = Layout { seats: [1, 0, 0], ..Layout::undisturbed(0) };
-        let cluster = pipelines.cluster(0, &layout, &Traffic { partitions: 1, messages: Vec::new() });
+        let cluster = pipelines.cluster(0, &layout, &Traffic { partitions: 1, messages: Vec::new(), is_long: false });
         let wrap: Wrap<SimulatedMember> = Rc::new(|member| member);
         let maker = pipelines.makers(&layout, &wrap).remove(0);
         let read_through = |process: usize, offset: i64| {

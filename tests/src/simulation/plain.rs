@@ -88,7 +88,7 @@ pub fn run_with<M: Simulated + 'static>(seed: u64, wrap: &Wrap<M>, trace: Option
             world.cluster.grow(INPUT, partitions);
             numbers.resize_with(partitions as usize, Vec::new);
             append(&mut chance, &world.cluster, &mut numbers, 60);
-            world.add("growths");
+            world.add("growths", 1);
         }
     }
     world.calm_down(|cluster| is_drained(cluster, GROUP, INPUT));

@@ -15,8 +15,30 @@ use crate::chance::Chance;
 /// First event time: 2026-01-01 00:00:00 UTC.
 pub const EPOCH: Micros = 1_767_225_600 * SECOND_US;
 
-/// Time between two marks of a sensor.
-const MARK_EVERY: Micros = 2 * SECOND_US;
+/// How long the traffic of a variety lasts, and how dense it is.
+struct Pace {
+    seconds: i64,
+    /// Seconds between two records of steady traffic.
+    steady_every: usize,
+    /// Time between two marks of a sensor.
+    mark_every: Micros,
+}
+
+/// Every fourth variety is long and thin: tasks close panes enough to write their whole state anew, which they do every 90.
+/// Others are shorter than what the site stage holds at a time.
+#[must_use]
+pub fn is_long(variety: u64) -> bool {
+    variety % 4 == 3
+}
+
+impl Pace {
+    fn of(variety: u64, chance: &mut Chance) -> Self {
+        if is_long(variety) {
+            return Self { seconds: chance.between(1_000, 1_100) as i64, steady_every: 10, mark_every: 10 * SECOND_US };
+        }
+        Self { seconds: chance.between(150, 200) as i64, steady_every: 5, mark_every: 2 * SECOND_US }
+    }
+}
 
 /// A log that is to be published: messages in order, with their append times.
 pub struct Traffic {
@@ -24,6 +46,8 @@ pub struct Traffic {
     pub partitions: u32,
     /// Messages.
     pub messages: Vec<(Micros, Message)>,
+    /// It lasts longer than the panes that the site stage holds at a time.
+    pub is_long: bool,
 }
 
 /// Thresholds low enough that little traffic fires every detector.
@@ -104,8 +128,9 @@ fn transfer(at: Micros, source: &str, target: &str, bytes: u64) -> Flow {
     flow
 }
 
-/// What happens, over `seconds`.
-fn flows(chance: &mut Chance, seconds: i64) -> Vec<Flow> {
+/// What happens.
+fn flows(chance: &mut Chance, pace: &Pace) -> Vec<Flow> {
+    let seconds = pace.seconds;
     let mut flows = Vec::new();
     let failed = |chance: &mut Chance| if chance.percent(30) { Outcome::Unanswered } else { Outcome::Refused };
     // Two scans, one within a pane, one across many.
@@ -136,7 +161,7 @@ fn flows(chance: &mut Chance, seconds: i64) -> Vec<Flow> {
         flows.push(attempt(start + number * 130_000, &source, "10.1.0.9", 80, Outcome::Unanswered));
     }
     // Steady traffic, then more of it.
-    for second in (1..seconds).step_by(5) {
+    for second in (1..seconds).step_by(pace.steady_every) {
         let bytes = if second > seconds - 60 { 4_000_000 } else { 60_000 + chance.below(2_000) };
         flows.push(transfer(second * SECOND_US + 1, "10.0.0.5", "10.1.0.5", bytes));
         let browse = format!("10.0.1.{}", second % 4);
@@ -151,9 +176,10 @@ fn flows(chance: &mut Chance, seconds: i64) -> Vec<Flow> {
 pub fn traffic(variety: u64) -> Traffic {
     let chance = &mut Chance::new(variety ^ 0x07af_f1c0);
     let partitions = chance.between(1, 4) as u32;
-    let seconds = chance.between(150, 200) as i64;
+    let pace = Pace::of(variety, chance);
+    let seconds = pace.seconds;
     let mut log: Vec<(Micros, u32, Option<Record>)> = Vec::new();
-    for flow in flows(chance, seconds) {
+    for flow in flows(chance, &pace) {
         let partition = partition_of_host(&flow.src.host, 64, partitions);
         let at = flow.event_time + 300_000;
         // Some flows are seen at both ends of the site, some by one sensor only.
@@ -172,7 +198,7 @@ pub fn traffic(variety: u64) -> Traffic {
     }
     let mut t = 0;
     while t <= seconds * SECOND_US {
-        let end = t + MARK_EVERY > seconds * SECOND_US;
+        let end = t + pace.mark_every > seconds * SECOND_US;
         for sensor in ["east", "west"] {
             for partition in 0..partitions {
                 let (boot, seq, status) = (1, 0, MarkStatus::default());
@@ -180,7 +206,7 @@ pub fn traffic(variety: u64) -> Traffic {
                 log.push((EPOCH + t + 500_000, partition, Some(Record::Mark(Box::new(mark)))));
             }
         }
-        t += MARK_EVERY;
+        t += pace.mark_every;
     }
     // Bytes that are no record, often enough that a replay begins or ends with one.
     for _ in 0..40 {
@@ -190,7 +216,7 @@ pub fn traffic(variety: u64) -> Traffic {
     log.sort_by_key(|(at, _, _)| *at);
     let mut messages = number(log);
     damage(chance, &mut messages);
-    Traffic { partitions, messages }
+    Traffic { partitions, messages, is_long: is_long(variety) }
 }
 
 /// Gives every record its sequence number, and makes messages of them.

@@ -25,6 +25,8 @@ pub struct Verdicts {
     pub source: Vec<Counters>,
     /// Records read by the site stage, and records in its topic, by partition.
     pub site_read: Vec<(u64, u64)>,
+    /// From where state is read: of each partition of the source stage, then of the site stage.
+    pub state_from: Vec<i64>,
 }
 
 /// Names of the groups whose commits hold the counters.
@@ -87,6 +89,14 @@ fn restored<T: StageTask>(
     T::restore(identity, engine.clone(), profile.clone(), &commit, committed.offset, &entries, log_start).ok()
 }
 
+fn state_from(cluster: &Cluster, group: &str, input: &str) -> Vec<i64> {
+    let of = |partition| {
+        let committed = cluster.committed_offset(group, partition)?;
+        Some(CommitMetadata::parse(&committed.metadata)?.state_from)
+    };
+    (0..cluster.partition_count(input)).map(|partition| of(partition).unwrap_or(0)).collect()
+}
+
 impl Verdicts {
     /// Reads them from a cluster at rest.
     #[must_use]
@@ -109,6 +119,8 @@ impl Verdicts {
                 (read, cluster.committed_records(&topics.partials(), partition).len() as u64)
             })
             .collect();
+        let mut state_from_offsets = state_from(cluster, &groups.source, &topics.flows());
+        state_from_offsets.extend(state_from(cluster, &groups.site, &topics.partials()));
         Self {
             findings: canonical(&findings_of(cluster.all_committed_records(&topics.findings()))),
             anomalies: findings_of(cluster.all_committed_records(&topics.anomalies())),
@@ -116,6 +128,7 @@ impl Verdicts {
             documents: cluster.all_committed_records(&topics.anomalies_ecs()).len(),
             source,
             site_read,
+            state_from: state_from_offsets,
         }
     }
 

@@ -159,8 +159,8 @@ impl World {
     }
 
     /// Adds to what happened.
-    pub fn add(&self, what: &'static str) {
-        self.happened.borrow_mut().add(what, 1);
+    pub fn add(&self, what: &'static str, times: u64) {
+        self.happened.borrow_mut().add(what, times);
     }
 
     /// What happened so far.
@@ -266,7 +266,7 @@ impl World {
     ///
     /// # Panics
     /// Naming the seed, where it never is.
-    pub fn calm_down(&self, is_done: impl Fn(&Cluster) -> bool) {
+    pub fn calm_down(&self, mut is_done: impl FnMut(&Cluster) -> bool) {
         self.cluster.set_faults(Faults::NONE);
         for turn in 0..CALM_TURNS {
             if turn % 16 == 0 && is_done(&self.cluster) && !self.cluster.has_open_transactions() {
