@@ -45,6 +45,7 @@ fn detector_and_results_publish_what_they_publish_undisturbed() {
         "state_lost",
         "retention_overtaken",
         "overtaken while reading",
+        "growths seen",
         "orderly ends",
         "poisoned records",
         "states that were written anew",

@@ -36,6 +36,8 @@ pub enum Disaster {
     Overtaken,
     /// Likewise, and flows that nobody has read, while members are reading.
     OvertakenWhileReading,
+    /// The flows get a partition more, that no sensor writes to, while members are reading.
+    Grown,
 }
 
 /// What is left to expect.
@@ -60,14 +62,15 @@ impl Disaster {
             return None;
         }
         let stage = [Stage::Source, Stage::Site, Stage::Results][chance.index(3)];
-        Some(match chance.below(7) {
+        Some(match chance.below(8) {
             0 => Self::GroupExpires(stage),
             1 => Self::CommitLost(stage),
             2 => Self::ReadAgain(stage),
             3 => Self::Moved(stage),
             4 => Self::StateEmptied(stage),
             5 => Self::Overtaken,
-            _ => Self::OvertakenWhileReading,
+            6 => Self::OvertakenWhileReading,
+            _ => Self::Grown,
         })
     }
 
@@ -82,6 +85,7 @@ impl Disaster {
             Self::StateEmptied(_) => "disaster: state emptied",
             Self::Overtaken => "disaster: retention",
             Self::OvertakenWhileReading => "disaster: retention, while reading",
+            Self::Grown => "disaster: growth",
         }
     }
 
@@ -104,13 +108,15 @@ impl Disaster {
             | Self::StateEmptied(_)
             | Self::Overtaken
             | Self::OvertakenWhileReading => Expectation::NothingTwice,
+            // The site stage waits for the new partition, and tells of what is open when nobody waits any more.
+            Self::Grown => Expectation::NothingTwice,
         }
     }
 
     /// Whether the source stage's counters begin again, with what is read after it.
     pub(super) fn resets_source(self) -> bool {
         match self {
-            Self::GroupExpires(_) => false,
+            Self::GroupExpires(_) | Self::Grown => false,
             Self::CommitLost(stage) | Self::ReadAgain(stage) | Self::Moved(stage) | Self::StateEmptied(stage) => {
                 stage == Stage::Source
             }
@@ -131,7 +137,7 @@ impl Disaster {
 
     /// Whether nobody may be a member of any group when it happens.
     pub(super) fn needs_silence(self) -> bool {
-        self != Self::OvertakenWhileReading
+        !matches!(self, Self::OvertakenWhileReading | Self::Grown)
     }
 
     /// Lets it happen.
@@ -173,6 +179,11 @@ impl Disaster {
                     let beyond = if self == Self::Overtaken { 0 } else { cluster.below(80) as i64 };
                     cluster.truncate(&topics.flows(), partition, read + beyond - cluster.below(40) as i64);
                 }
+            }
+            Self::Grown => {
+                let partitions = cluster.partition_count(&topics.flows()) + 1;
+                cluster.grow(&topics.state_source(), partitions);
+                cluster.grow(&topics.flows(), partitions);
             }
         }
     }

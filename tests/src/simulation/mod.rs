@@ -4,14 +4,14 @@
 //! What it can do to a member is what Kafka can: see [`Cluster`] and [`Faults`]. What a member must not do makes it panic,
 //! naming the seed.
 
-mod cluster;
+pub mod cluster;
 mod consumer;
 mod coordinator;
 mod disaster;
-mod faults;
+pub mod faults;
 mod group;
 mod log;
-mod member;
+pub mod member;
 mod operator;
 pub mod pipeline;
 pub mod plain;

@@ -7,7 +7,7 @@ use weir_bus::{Delivery, Message, Value};
 use weir_schemas::{CommitMetadata, Micros, StateEntry};
 
 /// Records of a group.
-const GROUP: u64 = 5;
+pub const GROUP: u64 = 5;
 
 /// Settings of the tallies of a shard.
 #[derive(Clone, Debug)]
