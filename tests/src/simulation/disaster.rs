@@ -102,14 +102,14 @@ impl Disaster {
             Self::StateEmptied(Stage::Results) => Expectation::SameButNumbers,
             // What was told before is told again under its old id, and results drop it.
             Self::ReadAgain(_) => Expectation::SameEpisodes,
-            // Open panes and episodes are lost, and nobody can tell them.
+            // Open panes and episodes are lost, and nobody can tell them; or the site stage waits for a partition that is new,
+            // and what is open stays open as long.
             Self::CommitLost(_)
             | Self::Moved(_)
             | Self::StateEmptied(_)
             | Self::Overtaken
-            | Self::OvertakenWhileReading => Expectation::NothingTwice,
-            // The site stage waits for the new partition, and tells of what is open when nobody waits any more.
-            Self::Grown => Expectation::NothingTwice,
+            | Self::OvertakenWhileReading
+            | Self::Grown => Expectation::NothingTwice,
         }
     }
 
