@@ -5,6 +5,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use rdkafka::Message;
 use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Headers as _};
 
+use weir_schemas::Record;
+
 use crate::codec::Codec;
 use crate::wire::AvroCodec;
 use crate::{Delivery, Headers, Value};
@@ -18,12 +20,18 @@ pub(super) fn delivery_of(topic: &str, codec: &AvroCodec, message: &BorrowedMess
         Ok(value) => (String::new(), value),
         Err(_) => (key_of(message), Value::Bytes(payload.to_vec())),
     };
+    let headers = if matches!(value, Value::Record(Record::Flow(_))) {
+        // Flow records have none that anybody reads, and looking costs more than decoding a field.
+        Headers::new()
+    } else {
+        message.headers().map(headers_of).unwrap_or_default()
+    };
     Delivery {
         offset: message.offset(),
         append_time: message.timestamp().to_millis().unwrap_or_default() * MILLISECOND_US,
         key,
         value,
-        headers: message.headers().map(headers_of).unwrap_or_default(),
+        headers,
     }
 }
 

@@ -20,7 +20,8 @@ use crate::{Headers, Message, Value};
 /// How long one call may take: the caller's patience is longer.
 const CALL: Duration = Duration::from_secs(5);
 
-/// Waiting for deliveries in this step costs a commit a few milliseconds; the client's own flush waits in steps of 100.
+/// Waiting for deliveries in this step costs a commit a few milliseconds; the client's own flush waits in steps of 100. It is
+/// slept, not polled: a poll spins through what is left of its time below one millisecond.
 const DRAIN_STEP: Duration = Duration::from_millis(1);
 
 /// How long a full queue or messages under way are waited for within one call.
@@ -145,10 +146,15 @@ impl Transactions {
     fn drain(&self, patience: Duration) -> bool {
         let deadline = Instant::now() + patience;
         while self.producer.in_flight_count() > 0 {
+            let before = self.producer.in_flight_count();
+            self.producer.poll(Duration::ZERO);
+            if self.producer.in_flight_count() < before {
+                continue;
+            }
             if Instant::now() >= deadline {
                 return false;
             }
-            self.producer.poll(DRAIN_STEP);
+            std::thread::sleep(DRAIN_STEP);
         }
         true
     }

@@ -26,7 +26,7 @@ use restore::Attempt;
 use slot::{Restoring, Running, Slot};
 
 /// Events taken per poll.
-const POLL_AT_ONCE: usize = 8_192;
+const POLL_AT_ONCE: usize = 256;
 
 /// Pause before a partition's task is tried to be made again.
 const RESTORE_PAUSE: Duration = Duration::from_millis(200);
@@ -99,6 +99,9 @@ pub struct Shard<M: Member, T: Task> {
     has_work: bool,
     /// No transaction before this.
     not_before: Duration,
+    committed_at: Option<Duration>,
+    /// What is due waits for this.
+    commits_at: Option<Duration>,
     failing_since: Option<Duration>,
     events: Vec<Event>,
     reports: Vec<Report>,
@@ -120,6 +123,8 @@ impl<M: Member, T: Task> Shard<M, T> {
             alignment: Alignment::default(),
             has_work: false,
             not_before: Duration::ZERO,
+            committed_at: None,
+            commits_at: None,
             failing_since: None,
             events: Vec::new(),
             reports: Vec::new(),
@@ -151,6 +156,7 @@ impl<M: Member, T: Task> Shard<M, T> {
                 running.owes_commit |= running.uncommitted > 0;
             }
         }
+        self.committed_at = None;
         self.commit().map(drop)
     }
 
@@ -294,7 +300,10 @@ impl<M: Member, T: Task> Shard<M, T> {
     }
 
     fn poll(&mut self, wait: Duration) -> Result<(), ShardError> {
-        let wait = if self.has_work { Duration::ZERO } else { wait };
+        let mut wait = if self.has_work { Duration::ZERO } else { wait };
+        if let Some(commits_at) = self.commits_at {
+            wait = wait.min(commits_at.saturating_sub(self.member.now()));
+        }
         let mut events = std::mem::take(&mut self.events);
         let polled = self.member.poll(wait, POLL_AT_ONCE, &mut events);
         for event in events.drain(..) {
@@ -419,7 +428,16 @@ impl<M: Member, T: Task> Shard<M, T> {
         if now < self.not_before {
             return Ok(false);
         }
+        self.commits_at = None;
         let (records, interval) = (self.settings.commit_records, self.settings.commit_interval);
+        if !self.has_urgent()
+            && let Some(commits_at) = self.committed_at.map(|at| at + self.settings.commit_pause)
+            && now < commits_at
+        {
+            let is_due = |slot: &Slot<T>| matches!(slot, Slot::Running(running) if running.is_due(now, records, interval));
+            self.commits_at = self.slots.values().any(is_due).then_some(commits_at);
+            return Ok(false);
+        }
         let mut due = Vec::new();
         for (partition, slot) in &mut self.slots {
             let Slot::Running(running) = slot else { continue };
@@ -439,6 +457,14 @@ impl<M: Member, T: Task> Shard<M, T> {
             return Ok(false);
         }
         self.publish(&due)
+    }
+
+    /// Whether a commit must not wait for others: outputs that are urgent, or one that has not got through yet.
+    fn has_urgent(&self) -> bool {
+        self.slots.values().any(|slot| match slot {
+            Slot::Running(running) => running.sealed.is_some() || running.task.due() == Due::AtOnce,
+            Slot::Restoring(_) => false,
+        })
     }
 
     fn publish(&mut self, due: &[u32]) -> Result<bool, ShardError> {
@@ -472,6 +498,7 @@ impl<M: Member, T: Task> Shard<M, T> {
                     running.committed_at = now;
                     self.has_work |= !running.pending.is_empty();
                 }
+                self.committed_at = Some(now);
                 let took = now.saturating_sub(began);
                 self.reports.push(Report::Committed { partitions: due.to_vec(), messages: count, took });
                 Ok(true)

@@ -34,6 +34,9 @@ pub struct ShardSettings {
     pub commit_records: usize,
     /// Time after which a commit is due without outputs, so that the consumer's lag stays true.
     pub commit_interval: Duration,
+    /// Least time between two commits, unless outputs are urgent: a transaction costs the same for one partition's outputs as
+    /// for all of them.
+    pub commit_pause: Duration,
     /// While behind: how far, in event time, a partition may run ahead of the slowest one of the group, µs. What follows
     /// merges the panes of all of them, and keeps a bounded number of panes.
     pub ahead: Option<Micros>,
@@ -60,6 +63,7 @@ impl ShardSettings {
             state_patience: Duration::from_mins(1),
             commit_records: 65_536,
             commit_interval: Duration::from_secs(5),
+            commit_pause: Duration::from_millis(100),
             ahead: None,
             ahead_patience: Duration::from_secs(30),
             behind: 10 * SECOND_US,
