@@ -10,7 +10,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let start = Instant::now();
     let mut input = open(&paths, &InputOptions::default())?;
     let opened = start.elapsed();
-    while input.next_packet().is_some() {}
+    while input.next().is_some() {}
     let seconds = start.elapsed().as_secs_f64();
     let counters = input.counters();
     println!(

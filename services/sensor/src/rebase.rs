@@ -1,4 +1,4 @@
-//! An old capture in the present: every packet's time shifted by one constant, before anything is made of it.
+//! An old capture in the present: every packet's and flow's time shifted by one constant, before anything is made of it.
 //!
 //! The shift comes before flows are cut on the pane grid, so that what follows cannot tell the capture from traffic of today.
 
@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use weir_schemas::Micros;
 
-use crate::input::{self, InputError, InputOptions, PacketInput};
-use crate::packet::{InputCounters, InputWarning, Packet};
+use crate::input::{self, Input, InputError, InputOptions, Observed};
+use crate::packet::{InputCounters, InputWarning};
 
 /// By what packets are shifted.
 enum Shift {
@@ -19,34 +19,34 @@ enum Shift {
 
 /// An input whose packets are shifted in time.
 pub struct Rebased {
-    input: Box<dyn PacketInput>,
+    input: Box<dyn Input>,
     shift: Shift,
 }
 
 impl Rebased {
     /// The first packet gets the time that `now` tells when it is read, µs since 1970 UTC.
     #[must_use]
-    pub fn first_at(input: Box<dyn PacketInput>, now: impl FnMut() -> Micros + 'static) -> Self {
+    pub fn first_at(input: Box<dyn Input>, now: impl FnMut() -> Micros + 'static) -> Self {
         Self { input, shift: Shift::FirstAt(Box::new(now)) }
     }
 
     /// Every packet is shifted by `shift`, µs.
     #[must_use]
-    pub fn by(input: Box<dyn PacketInput>, shift: Micros) -> Self {
+    pub fn by(input: Box<dyn Input>, shift: Micros) -> Self {
         Self { input, shift: Shift::By(shift) }
     }
 }
 
-impl PacketInput for Rebased {
-    fn next_packet(&mut self) -> Option<Packet> {
-        let mut packet = self.input.next_packet()?;
+impl Input for Rebased {
+    fn next(&mut self) -> Option<Observed> {
+        let mut observed = self.input.next()?;
         let shift = match &mut self.shift {
             Shift::By(shift) => *shift,
-            Shift::FirstAt(now) => now().saturating_sub(packet.time),
+            Shift::FirstAt(now) => now().saturating_sub(observed.time()),
         };
         self.shift = Shift::By(shift);
-        packet.time = packet.time.saturating_add(shift);
-        Some(packet)
+        observed.set_time(observed.time().saturating_add(shift));
+        Some(observed)
     }
 
     fn counters(&self) -> &InputCounters {
@@ -71,11 +71,11 @@ impl PacketInput for Rebased {
 pub fn last_time(files: &[PathBuf], options: &InputOptions) -> Result<Option<Micros>, InputError> {
     let mut input = input::open(files, options)?;
     let mut last = None;
-    while let Some(packet) = input.next_packet() {
+    while let Some(observed) = input.next() {
         if options.shutdown.is_requested() {
             return Ok(None);
         }
-        last = last.max(Some(packet.time));
+        last = last.max(Some(observed.end()));
     }
     Ok(last)
 }
@@ -99,11 +99,11 @@ mod tests {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/captures/benign_ping.pcapng.gz")
     }
 
-    fn times(mut input: impl PacketInput) -> Vec<Micros> {
-        std::iter::from_fn(|| input.next_packet()).map(|packet| packet.time).collect()
+    fn times(mut input: impl Input) -> Vec<Micros> {
+        std::iter::from_fn(|| input.next()).map(|observed| observed.time()).collect()
     }
 
-    fn open() -> Box<dyn PacketInput> {
+    fn open() -> Box<dyn Input> {
         input::open(&[capture()], &InputOptions::default()).unwrap()
     }
 

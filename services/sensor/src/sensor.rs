@@ -1,12 +1,13 @@
-//! The sensor over packet files: a step at a time, so that one thread can alternate it with detector and results.
+//! The sensor over files: a step at a time, so that one thread can alternate it with detector and results.
 
 use weir_bus::Message;
 use weir_runtime::metrics::SensorMetrics;
 use weir_schemas::{Flow, MarkStatus, Micros, Text};
 
+use crate::declared::DeclaredTable;
 use crate::flow::{FlowConfig, FlowCounters, FlowTable};
-use crate::input::PacketInput;
-use crate::packet::{InputCounters, InputWarning, Packet};
+use crate::input::{Input, Observed};
+use crate::packet::{InputCounters, InputWarning};
 use crate::publish::{PublishConfig, Publisher};
 use crate::report::Reporter;
 
@@ -34,21 +35,25 @@ pub struct StepOutcome {
     pub ended: bool,
 }
 
-/// Reads packets, builds records, makes messages.
+/// Reads packets and declared flows, builds records, makes messages.
 pub struct FileSensor {
-    input: Box<dyn PacketInput>,
+    input: Box<dyn Input>,
     table: FlowTable,
+    /// Flows that somebody else measured: they pass the packets' table by.
+    declared: DeclaredTable,
     publisher: Publisher,
     records: Vec<Flow>,
     mark_interval: Micros,
     next_mark: Option<Micros>,
     latest: Option<Micros>,
+    /// The latest end of what was read.
+    newest_end: Micros,
     boot: Micros,
     drops: u64,
     late: u64,
     kind: Text,
     /// Read, but what is due before it has not all been sent.
-    pending: Option<Packet>,
+    pending: Option<Observed>,
     /// The input has no more.
     exhausted: bool,
     ended: bool,
@@ -61,7 +66,7 @@ const RECORDS_PER_STEP: usize = 8192;
 impl FileSensor {
     /// A sensor that has read nothing yet.
     #[must_use]
-    pub fn new(input: Box<dyn PacketInput>, config: SensorConfig) -> Self {
+    pub fn new(input: Box<dyn Input>, config: SensorConfig) -> Self {
         let publisher = Publisher::new(PublishConfig {
             topic: config.topic,
             partitions: config.partitions,
@@ -77,6 +82,7 @@ impl FileSensor {
             mark_interval: config.mark_interval.max(1),
             next_mark: None,
             latest: None,
+            newest_end: Micros::MIN,
             boot: config.flow.boot,
             drops: 0,
             late: 0,
@@ -85,6 +91,7 @@ impl FileSensor {
             exhausted: false,
             ended: false,
             reporter: Reporter::new(SensorMetrics::default()),
+            declared: DeclaredTable::new(config.flow.clone()),
             table: FlowTable::new(config.flow),
         }
     }
@@ -105,6 +112,7 @@ impl FileSensor {
         self.input.stop();
         self.pending = None;
         self.exhausted = true;
+        self.declared.cut(self.latest.unwrap_or(Micros::MIN));
     }
 
     /// Reads up to `max_packets` packets. How many makes no difference to what is sent in all.
@@ -120,13 +128,18 @@ impl FileSensor {
             if self.ended || messages.len() >= RECORDS_PER_STEP {
                 break;
             }
-            match self.next_packet() {
-                Some(packet) if packet.time > limit => {
-                    self.pending = Some(packet);
+            match self.next_observed() {
+                Some(observed) if observed.time() > limit => {
+                    self.pending = Some(observed);
                     self.promise(limit, &mut messages);
                     break;
                 }
-                Some(packet) => self.take(packet, &mut messages),
+                Some(observed) => self.take(observed, &mut messages),
+                // What declared flows have still to send may lie far beyond the last of them.
+                None if self.declared_due().is_some_and(|due| due > limit) => {
+                    self.promise(limit, &mut messages);
+                    break;
+                }
                 None => self.end(&mut messages),
             }
         }
@@ -136,9 +149,9 @@ impl FileSensor {
 
     /// The event time at which there is something to do: a packet or a mark. `None` when only the end is left.
     pub fn next_due(&mut self) -> Option<Micros> {
-        let packet = self.next_packet()?;
-        let time = packet.time;
-        self.pending = Some(packet);
+        let Some(observed) = self.next_observed() else { return self.declared_due() };
+        let time = observed.time();
+        self.pending = Some(observed);
         Some(self.next_mark.map_or(time, |due| due.min(time)))
     }
 
@@ -146,22 +159,22 @@ impl FileSensor {
         // Before the first mark nothing has been promised.
         let promised = Some(self.publisher.promised()).filter(|promised| *promised > Micros::MIN);
         let mark_delay = self.latest.zip(promised).map(|(latest, promised)| latest.saturating_sub(promised).max(0));
-        self.reporter.report(self.input.counters(), self.table.counters().active, mark_delay);
+        self.reporter.report(self.input.counters(), self.flow_counters().active, mark_delay);
     }
 
-    fn next_packet(&mut self) -> Option<Packet> {
+    fn next_observed(&mut self) -> Option<Observed> {
         if self.pending.is_some() {
             return self.pending.take();
         }
         if self.exhausted {
             return None;
         }
-        let packet = self.input.next_packet();
-        self.exhausted = packet.is_none();
-        if let Some(packet) = &packet {
-            self.late += u64::from(packet.time < self.publisher.promised());
+        let observed = self.input.next();
+        self.exhausted = observed.is_none();
+        if let Some(observed) = &observed {
+            self.late += u64::from(observed.time() < self.publisher.promised());
         }
-        packet
+        observed
     }
 
     /// What the input counted.
@@ -170,13 +183,13 @@ impl FileSensor {
         self.input.counters()
     }
 
-    /// What the flow table counted.
+    /// What the tables of flows counted, those of packets and of declared flows together.
     #[must_use]
     pub fn flow_counters(&self) -> FlowCounters {
-        self.table.counters()
+        self.table.counters().plus(&self.declared.counters())
     }
 
-    /// Packets older than an event time already promised: the input was more out of order than its buffer. Their
+    /// Packets and flows older than an event time already promised: the input was more out of order than its buffer. Their
     /// records are sent nevertheless, and the detector counts them late.
     #[must_use]
     pub fn late_packets(&self) -> u64 {
@@ -188,7 +201,7 @@ impl FileSensor {
         self.input.take_warnings()
     }
 
-    fn take(&mut self, packet: Packet, messages: &mut Vec<Message>) {
+    fn take(&mut self, observed: Observed, messages: &mut Vec<Message>) {
         let drops = self.input.counters().drops;
         if drops > self.drops {
             self.table.note_drops(drops - self.drops);
@@ -197,22 +210,26 @@ impl FileSensor {
         if *self.kind != *self.input.kind() {
             self.kind = self.input.kind().into();
             self.table.set_input(self.kind.clone());
+            self.declared.set_input(self.kind.clone());
         }
 
         // First what was due before this packet, then the promise, which holds for this packet too.
-        let arrived = self.table.advance_part(packet.time, RECORDS_PER_STEP, &mut self.records);
-        self.send(messages);
-        if !arrived {
-            self.pending = Some(packet);
+        let time = observed.time();
+        if !self.advance(time, messages) {
+            self.pending = Some(observed);
             return;
         }
         match self.next_mark {
-            None => self.next_mark = Some(self.mark_after(packet.time)),
-            Some(due) if packet.time >= due => self.mark(packet.time, messages),
+            None => self.next_mark = Some(self.mark_after(time)),
+            Some(due) if time >= due => self.mark(time, messages),
             Some(_) => {}
         }
-        self.latest = Some(self.latest.map_or(packet.time, |latest| latest.max(packet.time)));
-        self.table.packet(&packet, &mut self.records);
+        self.latest = Some(self.latest.map_or(time, |latest| latest.max(time)));
+        self.newest_end = self.newest_end.max(observed.end());
+        match observed {
+            Observed::Packet(packet) => self.table.packet(&packet, &mut self.records),
+            Observed::Flow(flow) => self.declared.flow(flow, &mut self.records),
+        }
         self.send(messages);
     }
 
@@ -221,16 +238,43 @@ impl FileSensor {
         if self.next_mark.is_none_or(|due| limit < due) {
             return;
         }
-        let arrived = self.table.advance_part(limit, RECORDS_PER_STEP, &mut self.records);
-        self.send(messages);
-        if arrived {
+        if self.advance(limit, messages) {
             self.mark(limit, messages);
         }
     }
 
+    /// Sends what is due before `time`; false where there is more of it than a step takes.
+    fn advance(&mut self, time: Micros, messages: &mut Vec<Message>) -> bool {
+        // Declared flows reach into the time to come: marks must keep up with what they send.
+        while let Some(due) = self.declared_due().filter(|due| *due < time) {
+            if !self.advance_tables(due, messages) {
+                return false;
+            }
+            self.mark(due, messages);
+            if messages.len() >= RECORDS_PER_STEP {
+                return false;
+            }
+        }
+        self.advance_tables(time, messages)
+    }
+
+    /// The time of the first mark by which something of a declared flow will have been sent.
+    fn declared_due(&self) -> Option<Micros> {
+        let due = self.mark_after(self.declared.next_due()?);
+        Some(self.next_mark.map_or(due, |mark| mark.max(due)))
+    }
+
+    fn advance_tables(&mut self, time: Micros, messages: &mut Vec<Message>) -> bool {
+        let arrived = self.table.advance_part(time, RECORDS_PER_STEP, &mut self.records)
+            && self.declared.advance_part(time, RECORDS_PER_STEP, &mut self.records);
+        self.send(messages);
+        arrived
+    }
+
     /// Promises all before `time`, up to which everything has been read, but what the table still holds.
     fn mark(&mut self, time: Micros, messages: &mut Vec<Message>) {
-        let unsent = self.table.least_unsent().unwrap_or(time).min(time);
+        let unsent = [self.table.least_unsent(), self.declared.least_unsent()].into_iter().flatten().min();
+        let unsent = unsent.unwrap_or(time).min(time);
         let status = self.status();
         self.publisher.mark(unsent, false, status, messages);
         self.next_mark = Some(self.mark_after(time));
@@ -246,7 +290,13 @@ impl FileSensor {
         if !finished {
             return;
         }
-        let after_all = self.latest.map_or(self.boot, |latest| latest.saturating_add(1));
+        if let Some(due) = self.declared_due() {
+            if self.advance_tables(due, messages) {
+                self.mark(due, messages);
+            }
+            return;
+        }
+        let after_all = self.latest.map_or(self.boot, |latest| latest.max(self.newest_end).saturating_add(1));
         let status = self.status();
         self.publisher.mark(after_all, true, status, messages);
         self.ended = true;
@@ -265,7 +315,7 @@ impl FileSensor {
             packets: counters.packets,
             drops: counters.drops,
             decode_errors: counters.decode_errors.values().sum(),
-            table_fill: self.table.fill(),
+            table_fill: self.table.fill().max(self.declared.fill()),
             spool_bytes: 0,
         }
     }
@@ -280,13 +330,13 @@ mod tests {
     use weir_schemas::{Host, Record, SECOND_US};
 
     use super::*;
-    use crate::packet::{Body, IpPacket, Transport, UdpDatagram};
+    use crate::packet::{Body, IpPacket, Packet, Transport, UdpDatagram};
 
     struct Packets(std::vec::IntoIter<Packet>, InputCounters);
 
-    impl PacketInput for Packets {
-        fn next_packet(&mut self) -> Option<Packet> {
-            self.0.next().inspect(|_| self.1.packets += 1)
+    impl Input for Packets {
+        fn next(&mut self) -> Option<Observed> {
+            self.0.next().inspect(|_| self.1.packets += 1).map(Observed::Packet)
         }
 
         fn counters(&self) -> &InputCounters {

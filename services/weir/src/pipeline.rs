@@ -19,7 +19,7 @@ use weir_runtime::config::Config;
 use weir_runtime::metrics::{self, DetectorMetrics, EngineMetrics, Meter, ResultsMetrics, SensorMetrics};
 use weir_schemas::{Anomaly, Micros, Record};
 use weir_sensor::flow::FlowConfig;
-use weir_sensor::input::{self, Date, InputOptions, PacketInput};
+use weir_sensor::input::{self, Date, Input, InputOptions};
 use weir_sensor::sensor::{FileSensor, SensorConfig, StepOutcome};
 
 use crate::failure::Failure;
@@ -126,12 +126,7 @@ impl Pipeline {
     }
 
     /// Starts every service over an input that is open. The plan's files only name it.
-    pub fn over(
-        config: &Config,
-        plan: Plan,
-        input: Box<dyn PacketInput>,
-        shutdown: &Shutdown,
-    ) -> Result<Self, Failure> {
+    pub fn over(config: &Config, plan: Plan, input: Box<dyn Input>, shutdown: &Shutdown) -> Result<Self, Failure> {
         Self::measured(config, plan, input, shutdown, &metrics::meter())
     }
 
@@ -139,7 +134,7 @@ impl Pipeline {
     fn measured(
         config: &Config,
         plan: Plan,
-        input: Box<dyn PacketInput>,
+        input: Box<dyn Input>,
         shutdown: &Shutdown,
         meter: &Meter,
     ) -> Result<Self, Failure> {

@@ -1,11 +1,25 @@
 //! Flows that somebody else measured: exporters, collectors and logs. Their readers produce [`DeclaredFlow`]s.
 
+mod conversation;
+mod part;
+mod record;
+#[cfg(test)]
+mod sensor_tests;
+mod share;
+mod table;
+#[cfg(test)]
+mod tests;
+mod verdict;
+
+pub use table::DeclaredTable;
+
 use std::net::IpAddr;
 
+use crate::packet::tcp_flag::{ACK, SYN};
 use weir_schemas::{App, End, EndReason, Micros, Outcome, Text};
 
 /// Who measured a flow. Halves of a conversation are joined only within one exporter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Exporter {
     /// Address the export came from.
     pub address: IpAddr,
@@ -16,7 +30,7 @@ pub struct Exporter {
 /// What was counted in one direction. Sampled packets as counted: readers of records apply [`DeclaredFlow::sampling`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Measured {
-    /// Packets.
+    /// Packets; 0 beside bytes where they are not told.
     pub packets: u64,
     /// IP bytes, headers included.
     pub bytes: u64,
@@ -56,7 +70,10 @@ pub struct DeclaredFlow {
     pub rev: Option<Measured>,
     /// The input says that `src` initiated: Zeek's originator, a biflow's initiator (RFC 5103), an agent's own word.
     pub is_initiator_declared: bool,
-    /// All TCP flags that the forward packets had, or-ed, as on the wire (low byte).
+    /// The input tells each connection once, from its beginning to its end.
+    pub is_whole: bool,
+    /// All TCP flags that the forward packets had, or-ed, as on the wire (low byte);
+    /// 0 where the input has no flags: exporters that do not look at them say so.
     pub flags_fwd: Option<u8>,
     /// Likewise of the reverse packets.
     pub flags_rev: Option<u8>,
@@ -91,6 +108,7 @@ impl DeclaredFlow {
             fwd: Measured::default(),
             rev: None,
             is_initiator_declared: false,
+            is_whole: false,
             flags_fwd: None,
             flags_rev: None,
             state: None,
@@ -101,5 +119,14 @@ impl DeclaredFlow {
             app: None,
             labels: Vec::new(),
         }
+    }
+
+    /// An attempt that nobody answered.
+    fn is_bare_attempt(&self) -> bool {
+        let is_answered = self.rev.is_some_and(|rev| rev.packets > 0);
+        let is_syn_only = self.flags_fwd.is_some_and(|flags| flags & (SYN | ACK) == SYN);
+        let is_unanswered = self.outcome == Some(Outcome::Unanswered);
+        let is_s0 = self.proto == 6 && self.state.as_ref().is_some_and(|state| &*state.state == "S0");
+        !is_answered && (is_syn_only || is_unanswered || is_s0)
     }
 }

@@ -12,7 +12,7 @@ use super::key::{ARP, Family, FlowKey};
 const ETHERTYPE_ARP: u16 = 0x0806;
 
 /// The type that answers an ICMP type, as the specification pairs them.
-pub(super) fn counterpart(protocol: u8, kind: u8) -> Option<u8> {
+pub(crate) fn counterpart(protocol: u8, kind: u8) -> Option<u8> {
     let pairs: &[(u8, u8)] = match protocol {
         ICMP => &[(8, 0), (13, 14), (15, 16), (10, 9), (17, 18)],
         ICMPV6 => &[(128, 129), (133, 134), (135, 136), (130, 131), (139, 140), (144, 145)],
@@ -23,7 +23,7 @@ pub(super) fn counterpart(protocol: u8, kind: u8) -> Option<u8> {
 }
 
 /// The digest of a flow. `first` is its first message: who sent it, its ICMP type and code.
-pub(super) fn digest(key: &FlowKey, first: FirstMessage) -> [u8; 20] {
+pub(crate) fn digest(key: &FlowKey, first: FirstMessage) -> [u8; 20] {
     let Ok(protocol) = u8::try_from(key.protocol) else {
         debug_assert_eq!(key.protocol, ARP, "no other protocol lies beyond 255");
         return hash(key, [0, 1], 0, Some([ETHERTYPE_ARP; 2]));
@@ -38,13 +38,13 @@ pub(super) fn digest(key: &FlowKey, first: FirstMessage) -> [u8; 20] {
 
 /// What the digest of an ICMP flow depends on.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct FirstMessage {
+pub(crate) struct FirstMessage {
     /// The end that sent it.
-    pub(super) sender: usize,
+    pub(crate) sender: usize,
     /// ICMP type.
-    pub(super) kind: u8,
+    pub(crate) kind: u8,
     /// ICMP code.
-    pub(super) code: u8,
+    pub(crate) code: u8,
 }
 
 fn icmp_digest(key: &FlowKey, protocol: u8, first: FirstMessage) -> [u8; 20] {
@@ -83,14 +83,14 @@ fn hash(key: &FlowKey, order: [usize; 2], protocol: u8, ports: Option<[u16; 2]>)
 }
 
 /// The flow id: a hash of (sensor, community id, first time). `sensor` is [`sensor_hash`].
-pub(super) fn flow_id(sensor: u64, community_id: &[u8; 20], first_time: Micros) -> u64 {
+pub(crate) fn flow_id(sensor: u64, community_id: &[u8; 20], first_time: Micros) -> u64 {
     let mut head = [0; 8];
     head.copy_from_slice(&community_id[..8]);
     mix(mix(sensor ^ u64::from_be_bytes(head)) ^ first_time.cast_unsigned())
 }
 
 /// A sensor id as a number, the same on every machine.
-pub(super) fn sensor_hash(sensor: &str) -> u64 {
+pub(crate) fn sensor_hash(sensor: &str) -> u64 {
     let digest = Sha1::digest(sensor.as_bytes());
     let mut head = [0; 8];
     head.copy_from_slice(&digest[..8]);

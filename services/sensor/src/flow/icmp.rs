@@ -5,13 +5,13 @@ use weir_schemas::Outcome;
 use super::community::counterpart;
 
 /// IP protocol number of ICMP.
-pub(super) const ICMP: u8 = 1;
+pub(crate) const ICMP: u8 = 1;
 /// IP protocol number of `ICMPv6`.
-pub(super) const ICMPV6: u8 = 58;
+pub(crate) const ICMPV6: u8 = 58;
 
 /// Who speaks first in an exchange of this type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Role {
+pub(crate) enum Role {
     /// Asks: its sender is the source.
     Request,
     /// Answers: its receiver is the source.
@@ -21,7 +21,7 @@ pub(super) enum Role {
 }
 
 /// The role of a message. Errors are answers to the packet that they quote.
-pub(super) fn role(protocol: u8, kind: u8) -> Role {
+pub(crate) fn role(protocol: u8, kind: u8) -> Role {
     if is_error(protocol, kind) {
         return Role::Reply;
     }
@@ -35,7 +35,7 @@ pub(super) fn role(protocol: u8, kind: u8) -> Role {
 }
 
 /// Whether the message reports an error about a packet (RFC 792; RFC 4443 §2.1: types below 128).
-pub(super) fn is_error(protocol: u8, kind: u8) -> bool {
+pub(crate) fn is_error(protocol: u8, kind: u8) -> bool {
     match protocol {
         ICMP => matches!(kind, 3 | 4 | 5 | 11 | 12),
         ICMPV6 => kind < 128,
@@ -44,7 +44,7 @@ pub(super) fn is_error(protocol: u8, kind: u8) -> bool {
 }
 
 /// What an error says about the attempt it quotes; `None` where the attempt may still succeed.
-pub(super) fn error_outcome(protocol: u8, kind: u8, code: u8) -> Option<Outcome> {
+pub(crate) fn error_outcome(protocol: u8, kind: u8, code: u8) -> Option<Outcome> {
     match (protocol, kind, code) {
         // Code 4, fragmentation needed (RFC 1191): the sender tries again with smaller packets.
         (ICMP, 3, 0..=3 | 5..) | (ICMPV6, 1, _) => Some(Outcome::Refused),
@@ -54,6 +54,6 @@ pub(super) fn error_outcome(protocol: u8, kind: u8, code: u8) -> Option<Outcome>
 }
 
 /// The part of a flow's key that a type gives: equal for a request and its reply.
-pub(super) fn class(protocol: u8, kind: u8) -> u16 {
+pub(crate) fn class(protocol: u8, kind: u8) -> u16 {
     counterpart(protocol, kind).map_or(0x100 | u16::from(kind), |other| u16::from(kind.min(other)))
 }

@@ -6,25 +6,25 @@ use sha1::{Digest, Sha1};
 use weir_schemas::Host;
 
 /// Protocol number that stands for ARP in keys; beyond every IP protocol number.
-pub(super) const ARP: u16 = 0x100;
+pub(crate) const ARP: u16 = 0x100;
 
 /// Both ends in ascending order: end 0 is the smaller (address, port).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct FlowKey {
+pub(crate) struct FlowKey {
     /// Addresses; a name's is [`name_stand_in`].
-    pub(super) addresses: [u128; 2],
+    pub(crate) addresses: [u128; 2],
     /// Ports of the ends; for ICMP the class of its type and its identifier.
-    pub(super) ports: [u16; 2],
+    pub(crate) ports: [u16; 2],
     /// IP protocol number, or [`ARP`].
-    pub(super) protocol: u16,
+    pub(crate) protocol: u16,
     /// What the addresses are.
-    pub(super) families: [Family; 2],
+    pub(crate) families: [Family; 2],
 }
 
 /// What an address is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
-pub(super) enum Family {
+pub(crate) enum Family {
     V4,
     V6,
     Name,
@@ -32,7 +32,7 @@ pub(super) enum Family {
 
 impl FlowKey {
     /// The key of a packet from `sender` to `receiver`, and which end sent it.
-    pub(super) fn of_ends(protocol: u16, sender: (&Host, u16), receiver: (&Host, u16)) -> (Self, usize) {
+    pub(crate) fn of_ends(protocol: u16, sender: (&Host, u16), receiver: (&Host, u16)) -> (Self, usize) {
         let (from_family, from) = parts(sender.0);
         let (to_family, to) = parts(receiver.0);
         let from = (from_family, from, sender.1);
@@ -44,7 +44,7 @@ impl FlowKey {
     }
 
     /// A hash of the key; only the index uses it, so it may differ between runs.
-    pub(super) fn hash(&self, mut hasher: impl Hasher) -> u64 {
+    pub(crate) fn hash(&self, mut hasher: impl Hasher) -> u64 {
         hasher.write_u128(self.addresses[0]);
         hasher.write_u128(self.addresses[1]);
         hasher.write_u64(
@@ -67,7 +67,7 @@ fn parts(host: &Host) -> (Family, u128) {
 }
 
 /// What stands for the address of a host that only has a name: the first 16 bytes of the name's SHA-1.
-pub(super) fn name_stand_in(name: &str) -> u128 {
+pub(crate) fn name_stand_in(name: &str) -> u128 {
     let digest = Sha1::digest(name.as_bytes());
     let mut bytes = [0; 16];
     bytes.copy_from_slice(&digest[..16]);

@@ -14,17 +14,17 @@
 //! - An end that was idle or closed and resumes within ten minutes keeps its source, in a new flow; it holds an attempt
 //!   only if a SYN, a probe or a request is seen in it.
 
-mod community;
+pub(crate) mod community;
 mod entry;
 mod export;
 mod fragments;
-mod icmp;
-mod key;
+pub(crate) mod icmp;
+pub(crate) mod key;
 mod list;
 mod memory;
 mod observe;
-mod orientation;
-mod services;
+pub(crate) mod orientation;
+pub(crate) mod services;
 mod slab;
 mod table;
 mod tcp;
@@ -97,4 +97,26 @@ pub struct FlowCounters {
     pub evicted: u64,
     /// First records exported before their outcome was known, because the table was full.
     pub forced: u64,
+}
+
+impl FlowCounters {
+    /// Both tables' counts together.
+    #[must_use]
+    pub fn plus(&self, other: &Self) -> Self {
+        let mut ended = self.ended;
+        for (sum, more) in ended.iter_mut().zip(other.ended) {
+            *sum += more;
+        }
+        Self {
+            packets: self.packets + other.packets,
+            bytes: self.bytes.saturating_add(other.bytes),
+            other: self.other + other.other,
+            flows: self.flows + other.flows,
+            active: self.active + other.active,
+            exported: self.exported + other.exported,
+            ended,
+            evicted: self.evicted + other.evicted,
+            forced: self.forced + other.forced,
+        }
+    }
 }

@@ -47,7 +47,7 @@ impl Evidence {
 }
 
 /// Rules 5 to 7: pure functions of the ends, so that sensors without evidence agree.
-fn by_ends(key: &FlowKey) -> (usize, Initiator) {
+pub(crate) fn by_ends(key: &FlowKey) -> (usize, Initiator) {
     // An ICMP key's ports are no ports.
     if !matches!(key.protocol, 6 | 17 | 132) {
         return (0, Initiator::Address);

@@ -10,7 +10,7 @@ const SERVICES: [u16; 84] = [
 ];
 
 /// Whether `port` is a service's. Port 0 is none: it stands for a hidden one.
-pub(super) fn is_well_known(port: u16) -> bool {
+pub(crate) fn is_well_known(port: u16) -> bool {
     (1..1024).contains(&port) || SERVICES.binary_search(&port).is_ok()
 }
 

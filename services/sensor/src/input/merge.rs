@@ -5,15 +5,15 @@ use std::collections::BinaryHeap;
 
 use weir_schemas::Micros;
 
-use super::PacketInput;
 use super::ordered::OrderedInput;
-use crate::packet::{InputCounters, InputWarning, Packet};
+use super::{Input, Observed};
+use crate::packet::{InputCounters, InputWarning};
 
 /// Inputs merged by time.
 pub(super) struct MergedInput {
     inputs: Vec<OrderedInput>,
-    /// The next packet of each input, with several of them.
-    heads: Vec<Option<Packet>>,
+    /// What each input brings next, with several of them.
+    heads: Vec<Option<Observed>>,
     times: BinaryHeap<Reverse<(Micros, usize)>>,
     started: bool,
     counters: InputCounters,
@@ -26,26 +26,26 @@ impl MergedInput {
     }
 
     fn advance(&mut self, input: usize) {
-        self.heads[input] = self.inputs[input].next_packet(&mut self.counters);
-        if let Some(packet) = &self.heads[input] {
-            self.times.push(Reverse((packet.time, input)));
+        self.heads[input] = self.inputs[input].next(&mut self.counters);
+        if let Some(observed) = &self.heads[input] {
+            self.times.push(Reverse((observed.time(), input)));
         }
     }
 }
 
-impl PacketInput for MergedInput {
-    fn next_packet(&mut self) -> Option<Packet> {
+impl Input for MergedInput {
+    fn next(&mut self) -> Option<Observed> {
         if let [input] = self.inputs.as_mut_slice() {
-            return input.next_packet(&mut self.counters);
+            return input.next(&mut self.counters);
         }
         if !self.started {
             self.started = true;
             (0..self.inputs.len()).for_each(|input| self.advance(input));
         }
         let Reverse((_, input)) = self.times.pop()?;
-        let packet = self.heads[input].take();
+        let observed = self.heads[input].take();
         self.advance(input);
-        packet
+        observed
     }
 
     fn counters(&self) -> &InputCounters {

@@ -1,4 +1,4 @@
-//! Packet inputs: capture files and tcpdump text, in event-time order, several merged by time.
+//! Inputs: captures, tcpdump text and tables of flows, in event-time order, several merged by time.
 
 mod bytes;
 mod compression;
@@ -21,21 +21,69 @@ pub use date::Date;
 pub use error::InputError;
 
 use weir_runtime::Shutdown;
+use weir_schemas::Micros;
 
+use crate::declared::DeclaredFlow;
 use crate::packet::{InputCounters, InputWarning, Packet};
 
-/// A source of decoded packets, in event-time order except where a warning says otherwise.
-pub trait PacketInput {
-    /// The next packet, or `None` at the end of the input.
-    fn next_packet(&mut self) -> Option<Packet>;
+/// What an input brings: a packet, or a flow that somebody else measured.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Observed {
+    /// A decoded packet.
+    Packet(Packet),
+    /// A declared flow.
+    Flow(Box<DeclaredFlow>),
+}
+
+impl Observed {
+    /// Time of the packet, or of the flow's first one.
+    #[must_use]
+    pub fn time(&self) -> Micros {
+        match self {
+            Self::Packet(packet) => packet.time,
+            Self::Flow(flow) => flow.start,
+        }
+    }
+
+    /// Time of the packet, or of the flow's last one.
+    #[must_use]
+    pub fn end(&self) -> Micros {
+        match self {
+            Self::Packet(packet) => packet.time,
+            Self::Flow(flow) => flow.end.max(flow.start),
+        }
+    }
+
+    /// Moves it to `time`; a flow keeps its duration.
+    pub fn set_time(&mut self, time: Micros) {
+        match self {
+            Self::Packet(packet) => packet.time = time,
+            Self::Flow(flow) => {
+                flow.end = time.saturating_add(flow.end.saturating_sub(flow.start));
+                flow.start = time;
+            }
+        }
+    }
+}
+
+impl From<Packet> for Observed {
+    fn from(packet: Packet) -> Self {
+        Self::Packet(packet)
+    }
+}
+
+/// A source of packets and flows, in event-time order except where a warning says otherwise.
+pub trait Input {
+    /// What comes next, or `None` at the end of the input.
+    fn next(&mut self) -> Option<Observed>;
 
     /// What has been counted up to now.
     fn counters(&self) -> &InputCounters;
 
-    /// The warnings since the last call; to be asked for once more after the last packet.
+    /// The warnings since the last call; to be asked for once more after the end.
     fn take_warnings(&mut self) -> Vec<InputWarning>;
 
-    /// `pcap`, `pcapng` or `tcpdump`; `mixed` where files of several kinds are merged.
+    /// `pcap`, `pcapng`, `tcpdump` or the name of a table; `mixed` where files of several kinds are merged.
     fn kind(&self) -> &str;
 
     /// Reads no more. What has been read and still waits for its turn comes out, and then the end.
@@ -65,7 +113,7 @@ impl Default for InputOptions {
 }
 
 /// Opens files as one input, merged by time. `-` is standard input.
-pub fn open(paths: &[PathBuf], options: &InputOptions) -> Result<Box<dyn PacketInput>, InputError> {
+pub fn open(paths: &[PathBuf], options: &InputOptions) -> Result<Box<dyn Input>, InputError> {
     let inputs = paths.iter().map(|path| opening::open_one(path, options)).collect::<Result<Vec<_>, _>>()?;
     Ok(Box::new(merge::MergedInput::new(inputs)))
 }
@@ -76,7 +124,7 @@ pub fn read_bytes(bytes: &[u8]) -> Result<ReadSummary, InputError> {
     let input = opening::open_stream("bytes", Box::new(std::io::Cursor::new(bytes.to_vec())), None, &options)?;
     let mut input = merge::MergedInput::new(vec![input]);
     let mut packets = 0;
-    while input.next_packet().is_some() {
+    while input.next().is_some() {
         packets += 1;
     }
     Ok(ReadSummary { packets, counters: input.counters().clone(), warnings: input.take_warnings() })

@@ -6,8 +6,9 @@ use std::io;
 
 use weir_schemas::{Micros, Text};
 
+use super::Observed;
 use super::reader::{Fault, RecordReader};
-use crate::packet::{InputCounters, InputWarning, Packet};
+use crate::packet::{InputCounters, InputWarning};
 
 /// Whether an input can be read a second time, which sorting takes.
 pub(super) enum Rereadable {
@@ -40,12 +41,12 @@ enum Mode {
 /// A packet in the reorder buffer. The heap's greatest element is the one to leave first.
 struct Waiting {
     number: u64,
-    packet: Packet,
+    observed: Observed,
 }
 
 impl Ord for Waiting {
     fn cmp(&self, other: &Self) -> Ordering {
-        (other.packet.time, other.number).cmp(&(self.packet.time, self.number))
+        (other.observed.time(), other.number).cmp(&(self.observed.time(), self.number))
     }
 }
 
@@ -153,29 +154,29 @@ impl OrderedInput {
         self.reader.unreadable_link()
     }
 
-    pub(super) fn next_packet(&mut self, counters: &mut InputCounters) -> Option<Packet> {
+    pub(super) fn next(&mut self, counters: &mut InputCounters) -> Option<Observed> {
         if self.ended {
             return None;
         }
-        let packet = match &mut self.mode {
+        let observed = match &mut self.mode {
             Mode::AsItIs | Mode::Index(_) if self.stopped => None,
-            Mode::AsItIs => self.reader.next_packet(counters),
+            Mode::AsItIs => self.reader.next(counters),
             Mode::Buffer(heap) => {
                 while !self.stopped && heap.len() <= self.capacity {
-                    let Some(packet) = self.reader.next_packet(counters) else {
+                    let Some(observed) = self.reader.next(counters) else {
                         break;
                     };
                     self.number += 1;
-                    heap.push(Waiting { number: self.number, packet });
+                    heap.push(Waiting { number: self.number, observed });
                 }
-                heap.pop().map(|waiting| waiting.packet)
+                heap.pop().map(|waiting| waiting.observed)
             }
             Mode::Index(entries) => next_by_index(self.reader.as_mut(), entries, counters, &mut self.fault),
         };
-        if packet.is_none() {
+        if observed.is_none() {
             self.end(counters);
         }
-        packet
+        observed
     }
 
     pub(super) fn take_warnings(&mut self) -> Vec<InputWarning> {
@@ -204,16 +205,16 @@ fn next_by_index(
     entries: &mut std::vec::IntoIter<(Micros, u64)>,
     counters: &mut InputCounters,
     fault: &mut Option<Fault>,
-) -> Option<Packet> {
+) -> Option<Observed> {
     let (time, offset) = entries.next()?;
     if let Err(error) = reader.seek(offset) {
         *fault = Some(Fault { offset, message: format!("reading failed ({error}); the packets before were read") });
         return None;
     }
-    let mut packet = reader.next_packet(counters)?;
+    let mut observed = reader.next(counters)?;
     // Text without dates and packets without times depend on what stands before them: the look ahead knows.
-    packet.time = time;
-    Some(packet)
+    observed.set_time(time);
+    Some(observed)
 }
 
 /// How far an input is from time order.

@@ -4,10 +4,11 @@ use std::io;
 
 use weir_schemas::{Micros, SECOND_US};
 
+use super::Observed;
 use super::bytes::ByteStream;
 use super::reader::{Fault, LONGEST_PACKET, Patience, RecordReader, believable_time, count};
 use crate::decode::{LinkType, decode_frame};
-use crate::packet::{InputCounters, Packet};
+use crate::packet::InputCounters;
 
 const FILE_HEADER_BYTES: usize = 24;
 
@@ -128,7 +129,7 @@ impl RecordReader for PcapReader {
         "pcap"
     }
 
-    fn next_packet(&mut self, counters: &mut InputCounters) -> Option<Packet> {
+    fn next(&mut self, counters: &mut InputCounters) -> Option<Observed> {
         let header = self.read_header()?;
         let length = self.layout.record_header + header.captured as usize;
         let Some(data) = self.stream.fill(length).get(self.layout.record_header..length) else {
@@ -141,7 +142,7 @@ impl RecordReader for PcapReader {
         };
         self.stream.consume(length);
         count(counters, &packet, error, header.captured, header.wire);
-        Some(packet)
+        Some(packet.into())
     }
 
     fn next_time(&mut self) -> Option<(Micros, u64)> {

@@ -4,6 +4,7 @@ use std::io;
 
 use weir_schemas::{Micros, SECOND_US};
 
+use super::Observed;
 use super::bytes::ByteStream;
 use super::reader::{Fault, LONGEST_PACKET, Patience, RecordReader, believable_time, count};
 use crate::decode::{DecodeError, LinkType, decode_frame};
@@ -282,7 +283,7 @@ impl RecordReader for PcapngReader {
         "pcapng"
     }
 
-    fn next_packet(&mut self, counters: &mut InputCounters) -> Option<Packet> {
+    fn next(&mut self, counters: &mut InputCounters) -> Option<Observed> {
         let (block, length) = self.next_block()?;
         let time = self.time_of(&block);
         let link = self.sections.get(self.current).and_then(|s| s.interfaces.get(block.interface)?.link);
@@ -296,7 +297,7 @@ impl RecordReader for PcapngReader {
         };
         self.stream.consume(length);
         count(counters, &packet, error, block.captured, block.wire);
-        Some(packet)
+        Some(packet.into())
     }
 
     fn next_time(&mut self) -> Option<(Micros, u64)> {

@@ -53,8 +53,8 @@ fn times(file: Vec<u8>) -> (Vec<Micros>, PcapngReader, InputCounters) {
     let mut reader = PcapngReader::new(ByteStream::new(Source::Stream(Box::new(std::io::Cursor::new(file)))));
     let mut counters = InputCounters::default();
     let mut times = Vec::new();
-    while let Some(packet) = reader.next_packet(&mut counters) {
-        times.push(packet.time);
+    while let Some(packet) = reader.next(&mut counters) {
+        times.push(packet.time());
     }
     (times, reader, counters)
 }

@@ -4,6 +4,7 @@ use std::io;
 
 use weir_schemas::Micros;
 
+use super::Observed;
 use crate::decode::DecodeError;
 use crate::packet::{Body, InputCounters, Packet};
 
@@ -42,13 +43,13 @@ pub(super) trait RecordReader {
     /// The name of the format.
     fn kind(&self) -> &'static str;
 
-    /// The next packet in file order, decoded and counted.
-    fn next_packet(&mut self, counters: &mut InputCounters) -> Option<Packet>;
+    /// The next packet or flow in file order, decoded and counted.
+    fn next(&mut self, counters: &mut InputCounters) -> Option<Observed>;
 
-    /// Time and offset of the next packet, which is not decoded and not counted.
+    /// Time and offset of the next packet or flow, which is not decoded and not counted.
     fn next_time(&mut self) -> Option<(Micros, u64)>;
 
-    /// Goes to the beginning (0) or to a packet whose offset [`Self::next_time`] gave.
+    /// Goes to the beginning (0) or to a packet or flow whose offset [`Self::next_time`] gave.
     fn seek(&mut self, offset: u64) -> io::Result<()>;
 
     /// Why the reader stopped, if not at the end of the input.

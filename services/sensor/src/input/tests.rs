@@ -4,7 +4,7 @@ use std::io::Write;
 
 use proptest::prelude::*;
 
-use super::{Date, InputError, InputOptions, PacketInput, merge, open, opening, read_bytes};
+use super::{Date, Input, InputError, InputOptions, Observed, merge, open, opening, read_bytes};
 use crate::packet::{Body, Packet, Transport, tcp_flag};
 
 /// A pcap file of raw IP packets with these times; each packet's IP identification is its number in the file.
@@ -26,8 +26,15 @@ fn pcap(times: &[u32], big_endian: bool) -> Vec<u8> {
 fn read_all(bytes: Vec<u8>, options: &InputOptions) -> (Vec<Packet>, usize) {
     let input = opening::open_stream("test", Box::new(std::io::Cursor::new(bytes)), None, options).unwrap();
     let mut input = merge::MergedInput::new(vec![input]);
-    let packets = std::iter::from_fn(|| input.next_packet()).collect();
+    let packets = std::iter::from_fn(|| input.next()).map(packet).collect();
     (packets, input.take_warnings().len())
+}
+
+fn packet(observed: Observed) -> Packet {
+    match observed {
+        Observed::Packet(packet) => packet,
+        Observed::Flow(flow) => panic!("a capture brings packets, not {flow:?}"),
+    }
 }
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
@@ -121,7 +128,7 @@ fn files_are_merged_by_time() {
         })
         .collect();
     let mut input = open(&paths, &InputOptions::default()).unwrap();
-    let times: Vec<_> = std::iter::from_fn(|| input.next_packet()).map(|packet| packet.time / 1000).collect();
+    let times: Vec<_> = std::iter::from_fn(|| input.next()).map(|observed| observed.time() / 1000).collect();
     assert_eq!((times, input.kind()), (vec![1, 2, 4, 5, 8, 9], "pcap"));
 }
 

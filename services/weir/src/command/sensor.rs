@@ -14,7 +14,7 @@ use weir_bus::Topics;
 use weir_bus::kafka::Publisher;
 use weir_runtime::metrics::SensorMetrics;
 use weir_schemas::{Micros, schema};
-use weir_sensor::input::{self, InputOptions, PacketInput};
+use weir_sensor::input::{self, Input, InputOptions};
 use weir_sensor::pace::Pace;
 use weir_sensor::rebase::{self, Rebased};
 use weir_sensor::sensor::FileSensor;
@@ -140,7 +140,7 @@ pub fn run(globals: &Globals, arguments: &Sensor) -> Result<ExitCode, Failure> {
 }
 
 /// Opens the input, in the time it is to have.
-fn open(request: &Request, options: &InputOptions, rebase: Option<Rebase>) -> Result<Box<dyn PacketInput>, Failure> {
+fn open(request: &Request, options: &InputOptions, rebase: Option<Rebase>) -> Result<Box<dyn Input>, Failure> {
     let input = input::open(&request.files, options).map_err(Failure::usage)?;
     if rebase.is_none() {
         return Ok(input);

@@ -15,6 +15,7 @@ pub use line::{TextPacket, parse_line};
 pub use stamp::Stamp;
 use weir_schemas::{Host, Micros};
 
+use super::Observed;
 use super::bytes::ByteStream;
 use super::date::{DAY_US, Date};
 use super::reader::{Fault, Patience, RecordReader, believable_time, count};
@@ -209,7 +210,7 @@ impl RecordReader for TextReader {
         "tcpdump"
     }
 
-    fn next_packet(&mut self, counters: &mut InputCounters) -> Option<Packet> {
+    fn next(&mut self, counters: &mut InputCounters) -> Option<Observed> {
         let (_, stamp) = self.gather()?;
         let time = self.time_of(stamp);
         hex::complete_arp(&mut self.bytes);
@@ -217,13 +218,13 @@ impl RecordReader for TextReader {
             let captured = self.bytes.len() as u32;
             let (packet, error) = decode_frame(link, time, &self.bytes, wire.max(captured));
             count(counters, &packet, error, captured, wire.max(captured));
-            return Some(packet);
+            return Some(packet.into());
         }
         let mut found = parse_line(&self.text)?;
         found.packet.time = time;
         self.complete_arp(&mut found.packet);
         count(counters, &found.packet, found.error, found.wire, found.wire);
-        Some(found.packet)
+        Some(found.packet.into())
     }
 
     fn next_time(&mut self) -> Option<(Micros, u64)> {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use weir_schemas::{Flow, SECOND_US};
 use weir_sensor::flow::FlowConfig;
-use weir_sensor::input::{self, InputOptions, PacketInput};
+use weir_sensor::input::{self, Input, InputOptions};
 use weir_sensor::rebase::Rebased;
 use weir_sensor::sensor::SensorConfig;
 
@@ -51,7 +51,7 @@ impl Outlet for Recorded {
 fn replay(pace: Pace, stop: Option<Duration>) -> (Recorded, Totals) {
     let capture = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/captures/benign_ping.pcapng.gz");
     let input = input::open(&[capture], &InputOptions::default()).unwrap();
-    let input: Box<dyn PacketInput> = Box::new(Rebased::first_at(input, || FIRST));
+    let input: Box<dyn Input> = Box::new(Rebased::first_at(input, || FIRST));
     let settings = SensorConfig {
         flow: FlowConfig::default(),
         topic: "weir.flows.v1".to_owned(),
