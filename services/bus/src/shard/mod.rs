@@ -187,16 +187,16 @@ impl<M: Member, T: Task> Shard<M, T> {
         })
     }
 
-    /// How many records each task is behind the end of its partition.
+    /// How many records each task is behind the end of its partition, to be asked every now and then.
     ///
     /// # Errors
     /// As the member's.
     pub fn lags(&mut self) -> Result<Vec<(u32, i64)>, MemberError> {
         let mut lags = Vec::new();
-        for (partition, slot) in &self.slots {
+        for (partition, slot) in &mut self.slots {
             let Slot::Running(running) = slot else { continue };
             let (_, end) = self.member.bounds(&self.settings.input, *partition)?;
-            lags.push((*partition, (end - running.task.position()).max(0)));
+            lags.push((*partition, running.lag(end)));
         }
         Ok(lags)
     }
@@ -319,12 +319,14 @@ impl<M: Member, T: Task> Shard<M, T> {
             Event::Record { partition, delivery } => {
                 if let Some(Slot::Running(running)) = self.slots.get_mut(&partition) {
                     running.is_at_end = false;
+                    running.has_met_end = false;
                     running.pending.push_back(delivery);
                 }
             }
             Event::End { partition } => {
                 if let Some(Slot::Running(running)) = self.slots.get_mut(&partition) {
                     running.is_at_end = true;
+                    running.has_met_end = true;
                 }
             }
             Event::Assigned(partitions) => {
