@@ -109,9 +109,16 @@ fn each_service_works_with_its_rules_over_tls_and_scram_and_not_without() {
     let described = user.known("weir-admin").run(&["topics", "describe"]);
     assert_eq!(described.status, Some(0), "{described:?}");
 
-    // Whoever has no right to what a service uses is told so.
-    for arguments in [&["detector"][..], &["results"], &["tail"], &sensor_arguments().each_ref().map(String::as_str)] {
-        let refused = user.known("weir-siem").run(arguments);
+    // Whoever sees the topics and has no right to what a service uses is told so.
+    let sensor = sensor_arguments();
+    let calls = [
+        ("weir-tail", &["detector"][..]),
+        ("weir-tail", &["results"]),
+        ("weir-sensor", &["tail"]),
+        ("weir-tail", &[&sensor[0], &sensor[1]]),
+    ];
+    for (stranger, arguments) in calls {
+        let refused = user.known(stranger).run(arguments);
         refused.assert_failed(78, "grant");
     }
 

@@ -6,6 +6,7 @@ mod arguments;
 mod command;
 mod failure;
 mod interrupt;
+mod membership;
 mod output;
 mod pipeline;
 mod progress;

@@ -1,13 +1,15 @@
 //! What every service does alike around its own work: configuration, log, telemetry, admin pages, watchdog, signals, and how
 //! its threads end.
 
+use std::collections::VecDeque;
 use std::fmt::Display;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use weir_bus::Topics;
-use weir_bus::kafka::{ConnectError, ConnectFault, KafkaMember, Publisher, Settings, Warning};
+use weir_bus::kafka::{ConnectError, ConnectFault, KafkaMember, PublishError, Publisher, Settings, Warning};
+use weir_bus::member::MemberError;
 use weir_bus::shard::ShardError;
 use weir_runtime::admin::{AdminServer, Check, Health, Pages};
 use weir_runtime::config::Config;
@@ -30,6 +32,12 @@ pub const TURN: Duration = Duration::from_millis(50);
 
 /// How often what the brokers' client met by itself goes to the log.
 const WARNINGS_EVERY: Duration = Duration::from_secs(10);
+
+/// Fresh clients made within [`RENEWAL_PERIOD`] for one loop; after that many the process is better started again.
+const MOST_RENEWALS: usize = 3;
+
+/// See [`MOST_RENEWALS`].
+const RENEWAL_PERIOD: Duration = Duration::from_mins(10);
 
 /// A service's process.
 pub struct Host {
@@ -88,8 +96,7 @@ impl Host {
         let topics = Topics::new(&self.config.topics.prefix);
         command::topics::require(&settings, &topics, needed)?;
         let publisher = Publisher::open(&settings, CONNECT_PATIENCE)?;
-        publisher.write_schemas(&topics, written).map_err(Failure::unreachable)?;
-        publisher.flush(CONNECT_PATIENCE).map_err(Failure::unreachable)
+        Ok(publisher.write_schemas(&topics, written)?)
     }
 
     /// Runs `work` on a thread of its own, watched under `name`. Its failure ends the service.
@@ -154,15 +161,71 @@ impl Loop {
     }
 }
 
+/// Why a loop's life ended.
+pub enum End {
+    /// Its clients can do no more; fresh ones go on from the last commit.
+    Renew(String),
+    /// Nothing within this process helps.
+    Fail(Failure),
+}
+
+impl From<ShardError> for End {
+    fn from(error: ShardError) -> Self {
+        match error {
+            ShardError::Restart(detail) => Self::Renew(detail),
+            other => Self::Fail(other.into()),
+        }
+    }
+}
+
+impl From<MemberError> for End {
+    fn from(error: MemberError) -> Self {
+        ShardError::from(error).into()
+    }
+}
+
+impl From<ConnectError> for End {
+    fn from(error: ConnectError) -> Self {
+        Self::Fail(error.into())
+    }
+}
+
+impl From<Failure> for End {
+    fn from(failure: Failure) -> Self {
+        Self::Fail(failure)
+    }
+}
+
+/// Lives one life after another, as long as one ends because its clients can do no more: what is fatal to a client is seldom
+/// the service's end. A broker's restart may be (librdkafka #3437, and transactions whose end got lost), and takes all services
+/// alike. Bounded, so that what never works ends the process, for its supervisor to see.
+pub fn relive(turn: &Loop, mut live: impl FnMut() -> Result<(), End>) -> Result<(), Failure> {
+    let mut renewed: VecDeque<Instant> = VecDeque::new();
+    loop {
+        let detail = match live() {
+            Ok(()) => return Ok(()),
+            Err(End::Fail(failure)) => return Err(failure),
+            Err(End::Renew(detail)) => detail,
+        };
+        renewed.retain(|when| when.elapsed() < RENEWAL_PERIOD);
+        if renewed.len() >= MOST_RENEWALS || !turn.goes_on() {
+            return Err(Failure::restart(detail));
+        }
+        renewed.push_back(Instant::now());
+        turn.set_ready(false, "joins its group anew");
+        tracing::warn!(renewals = renewed.len(), "joins its group anew, and goes on from the last commit: {detail}");
+    }
+}
+
 /// Tells what a brokers' client met by itself, every few seconds.
 pub struct ClientWarnings {
-    told: std::time::Instant,
+    told: Instant,
 }
 
 impl ClientWarnings {
     /// Nothing told yet.
     pub fn new() -> Self {
-        Self { told: std::time::Instant::now() }
+        Self { told: Instant::now() }
     }
 
     /// Tells what there is to tell, if it is time.
@@ -170,7 +233,7 @@ impl ClientWarnings {
         if self.told.elapsed() < WARNINGS_EVERY {
             return;
         }
-        self.told = std::time::Instant::now();
+        self.told = Instant::now();
         tell(&member.take_warnings());
     }
 }
@@ -210,11 +273,21 @@ impl From<ConnectError> for Failure {
     fn from(error: ConnectError) -> Self {
         match error.fault {
             ConnectFault::Settings => Self::usage(error),
-            ConnectFault::Unreachable => Self::unreachable(error),
+            ConnectFault::Unreachable | ConnectFault::Starting => Self::unreachable(error),
             ConnectFault::Authentication
             | ConnectFault::Certificate
             | ConnectFault::Authorization
             | ConnectFault::Topic => Self::environment(error),
+        }
+    }
+}
+
+impl From<PublishError> for Failure {
+    fn from(error: PublishError) -> Self {
+        match error {
+            PublishError::Full { .. } | PublishError::Undelivered(_) => Self::unreachable(error),
+            PublishError::Fatal { .. } => Self::restart(error),
+            PublishError::Record { .. } | PublishError::Forbidden { .. } => Self::environment(error),
         }
     }
 }

@@ -1,14 +1,16 @@
 //! Who owns what: partitions that move, members that are fenced or given up.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
+use rdkafka::error::RDKafkaErrorCode;
 use weir_bus::kafka::{Admin, Membership};
 use weir_bus::member::{Event, Member, Remedy};
 use weir_bus::transaction::{Outcome, transact};
 
 use crate::support::{
-    LOOK, PATIENCE, assigned_in, assignment, commit, entries, entry, join, lane, membership, poll, publish, records,
-    revoked_in, seqs, until, until_some,
+    LOOK, PATIENCE, assigned_in, assignment, commit, entries, entry, join, join_by_name, lane, membership, poll,
+    publish, records, revoked_in, seqs, until, until_some,
 };
 
 #[test]
@@ -71,18 +73,50 @@ fn whoever_registers_a_transactional_id_next_fences_its_former_holder() {
 }
 
 #[test]
-fn a_static_member_is_fenced_by_the_one_that_takes_its_name() {
+fn a_static_member_is_fenced_by_the_one_that_takes_its_place() {
     let (settings, topics) = lane("static");
     let mut first = join(&settings, &membership(&topics, "a"));
     assignment(&mut first, 12);
-    let usurper = Membership { transactional_id: format!("{}b", topics.prefix), ..membership(&topics, "a") };
-    let mut second = join(&settings, &usurper);
+    let mut second = join(&settings, &membership(&topics, "a"));
     assignment(&mut second, 12);
     let error = until_some("the first is told", || {
         let mut events = Vec::new();
         first.poll(LOOK, usize::MAX, &mut events).err()
     });
     assert_eq!(error.remedy, Remedy::Leave, "{error}");
+    drop(first);
+    let message = entry(&topics.state_source(), 0, 1, "head");
+    let outcome = transact(&mut second, [message].iter(), &[commit(0, 0, "")], PATIENCE);
+    assert_eq!(outcome.unwrap(), Outcome::Committed, "the one that joined last lives");
+}
+
+#[test]
+fn a_static_member_that_only_its_group_takes_for_another_may_join_anew() {
+    let (settings, topics) = lane("self");
+    let identity = membership(&topics, "a");
+    let mut member = join(&settings, &identity);
+    assignment(&mut member, 12);
+    // Its name is taken, its transactional id is not: so it looks where it joined twice, the answer to the first lost.
+    let shadow = join_by_name(&settings, &identity);
+    let error = until_some("it is told", || {
+        drop(shadow.poll(Duration::from_millis(1)));
+        member.poll(LOOK, usize::MAX, &mut Vec::new()).err()
+    });
+    assert_eq!(error.remedy, Remedy::Restart, "{error}");
+
+    drop(member);
+    let mut anew = join(&settings, &identity);
+    assignment(&mut anew, 12);
+    until("the shadow is fenced in turn", || {
+        poll(&mut anew);
+        let heard = shadow.poll(Duration::from_millis(1)).and_then(Result::err);
+        heard.is_some_and(|error| error.rdkafka_error_code() == Some(RDKafkaErrorCode::FencedInstanceId))
+    });
+    publish(&settings, &topics, &[(3, 1)]);
+    anew.start(3, 0).unwrap();
+    assert_eq!(seqs(&records(&mut anew, 1)), BTreeSet::from([1]));
+    let message = entry(&topics.state_source(), 3, 1, "head");
+    assert_eq!(transact(&mut anew, [message].iter(), &[commit(3, 1, "")], PATIENCE).unwrap(), Outcome::Committed);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::{Offset, TopicPartitionList};
 use weir_bus::kafka::{Admin, KafkaMember, Membership, Publisher, Reader, Scale, Settings};
 use weir_bus::member::{Event, Member, OffsetCommit};
@@ -39,6 +40,17 @@ pub fn membership(topics: &Topics, name: &str) -> Membership {
 
 pub fn join(settings: &Settings, membership: &Membership) -> KafkaMember {
     KafkaMember::join(settings, membership.clone(), PATIENCE).unwrap()
+}
+
+/// A consumer that takes a static member's name in its group, and nothing else. To be polled, so that it joins.
+pub fn join_by_name(settings: &Settings, membership: &Membership) -> BaseConsumer {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", &settings.bootstrap).set("group.id", &membership.group);
+    config.set("group.instance.id", membership.instance_id.as_ref().unwrap());
+    config.set("partition.assignment.strategy", "cooperative-sticky").set("enable.auto.commit", "false");
+    let consumer: BaseConsumer = config.create().unwrap();
+    consumer.subscribe(&[&membership.topic]).unwrap();
+    consumer
 }
 
 /// Looks until `found` says so.

@@ -25,6 +25,8 @@ pub enum ConnectFault {
     Settings,
     /// Environment: no broker answers. Trying again may help.
     Unreachable,
+    /// Environment: brokers answer, and whoever of them would be asked is still starting. Trying again helps.
+    Starting,
     /// Environment or input: a broker answers, and does not accept user or password.
     Authentication,
     /// Environment or input: the broker's certificate, or ours, is not accepted.
@@ -49,7 +51,7 @@ impl ConnectError {
     /// Whether the same again, later, may succeed without anybody changing anything.
     #[must_use]
     pub fn retry_helps(&self) -> bool {
-        self.fault == ConnectFault::Unreachable
+        matches!(self.fault, ConnectFault::Unreachable | ConnectFault::Starting)
     }
 
     pub(super) fn new(fault: ConnectFault, settings: &Settings, cause: &str) -> Self {
@@ -57,6 +59,7 @@ impl ConnectError {
         let advice = match fault {
             ConnectFault::Settings => "mend [kafka] in the configuration",
             ConnectFault::Unreachable => "no broker answers; check kafka.bootstrap and the network, or try again later",
+            ConnectFault::Starting => "the brokers are starting, or agree on who does what; try again later",
             ConnectFault::Authentication => "check user name and password; trying again does not help",
             ConnectFault::Certificate => "check ssl.ca.location and the certificates; trying again does not help",
             ConnectFault::Authorization => "grant what the service needs; trying again does not help",
@@ -89,8 +92,20 @@ pub(super) fn fault_of(incident: &Incident) -> ConnectFault {
         | RDKafkaErrorCode::ClusterAuthorizationFailed
         | RDKafkaErrorCode::TransactionalIdAuthorizationFailed => ConnectFault::Authorization,
         RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic => ConnectFault::Topic,
+        code if is_starting(code) => ConnectFault::Starting,
         _ => ConnectFault::Unreachable,
     }
+}
+
+/// Groups and transactions have a coordinator among the brokers, which changes with them, and reads its log before it answers.
+pub(super) fn is_starting(code: RDKafkaErrorCode) -> bool {
+    matches!(
+        code,
+        RDKafkaErrorCode::NotCoordinator
+            | RDKafkaErrorCode::CoordinatorNotAvailable
+            | RDKafkaErrorCode::CoordinatorLoadInProgress
+            | RDKafkaErrorCode::WaitingForCoordinator
+    )
 }
 
 /// The error for a call that did not get through: what the clients met meanwhile says more than that time ran out.
@@ -121,7 +136,7 @@ pub(super) fn watcher(
         }
         serve(&watcher);
         let fault = notices.cause().map(|incident| fault_of(&incident));
-        let hopeless = fault.is_some_and(|fault| fault != ConnectFault::Unreachable);
+        let hopeless = fault.is_some_and(|fault| !matches!(fault, ConnectFault::Unreachable | ConnectFault::Starting));
         if began.elapsed() >= patience || (hopeless && began.elapsed() >= OTHERS) {
             return Err(error_of(settings, notices, "no answer"));
         }

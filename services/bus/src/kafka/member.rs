@@ -215,6 +215,19 @@ impl KafkaMember {
         Ok(())
     }
 
+    /// The group says that another member has this one's name. It may be this one's own former self: a static member that the
+    /// brokers lost sight of joins under a new id, and what it sent under the old one is refused when it arrives after all
+    /// (librdkafka #3437). A true successor has taken the transactional id as well, before it joined.
+    fn fenced(&self) -> MemberError {
+        let question = self.clients().and_then(|clients| {
+            clients.transactions.require_ours(&self.membership.topic, || clients.consumer.group_metadata())
+        });
+        let group = &self.membership.group;
+        question.err().unwrap_or_else(|| {
+            MemberError::restart(format!("group {group} took this member for another of its name, and there is none"))
+        })
+    }
+
     /// Looks after clients that are not polled for what they deliver: their errors are events too.
     fn tend(&mut self) -> Result<(), MemberError> {
         if self.tended.elapsed() < TEND {
@@ -244,13 +257,11 @@ impl KafkaMember {
                 into.extend(self.positions.started_at(partition).map(|partition| Event::End { partition }));
                 return Ok(true);
             }
-            Some(Err(error)) => {
-                if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AutoOffsetReset) {
-                    self.out_of_range = true;
-                } else if let Some(error) = remedy::of_poll(&error) {
-                    return Err(error);
-                }
-            }
+            Some(Err(error)) => match error.rdkafka_error_code() {
+                Some(RDKafkaErrorCode::AutoOffsetReset) => self.out_of_range = true,
+                Some(RDKafkaErrorCode::FencedInstanceId) => return Err(self.fenced()),
+                _ => remedy::of_poll(&error).map_or(Ok(()), Err)?,
+            },
             None => {}
         }
         // Nothing came, or the group changed something: both look alike to the client.
@@ -380,7 +391,7 @@ impl Member for KafkaMember {
         let Some(member) = clients.consumer.group_metadata() else {
             return Err(MemberError::restart("the consumer has no group; a bug in Weir"));
         };
-        clients.transactions.send_offsets(&self.membership.topic, offsets, &member)
+        clients.transactions.send_offsets(&self.membership.topic, offsets, member)
     }
 
     fn commit(&mut self) -> Result<(), MemberError> {

@@ -109,6 +109,10 @@ impl ClientContext for Notices {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
+        // That a partition has no more for now comes this way too.
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::PartitionEOF) {
+            return;
+        }
         self.met(error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown), reason);
     }
 
@@ -161,6 +165,16 @@ mod tests {
         notices.recovered();
         notices.met(RDKafkaErrorCode::AllBrokersDown, "1/1 brokers are down");
         assert_eq!(notices.cause().map(|incident| incident.text), Some("1/1 brokers are down".to_owned()));
+    }
+
+    #[test]
+    fn the_end_of_a_partition_is_no_news_and_explains_nothing() {
+        let notices = Notices::default();
+        let text = "Fetch from broker 1 reached end of partition at offset 7 (HighwaterMark 7)";
+        ClientContext::error(&notices, KafkaError::Global(RDKafkaErrorCode::PartitionEOF), text);
+        assert_eq!((notices.take_warnings(), notices.cause()), (Vec::new(), None));
+        ClientContext::error(&notices, KafkaError::Global(RDKafkaErrorCode::BrokerTransportFailure), "gone");
+        assert_eq!(notices.take_warnings().len(), 1);
     }
 
     #[test]

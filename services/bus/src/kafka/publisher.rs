@@ -1,7 +1,7 @@
 //! Publishes records without transactions, as sensors do: each once and in order per partition, within a bounded queue.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,7 @@ use weir_schemas::schema::Schema;
 
 use super::connect::{self, ConnectError};
 use super::notices::{Notices, Warning};
+use super::remedy;
 use super::settings::Settings;
 use super::transactions;
 use crate::codec::Codec;
@@ -42,6 +43,14 @@ pub enum PublishError {
         /// Partition.
         partition: u32,
         /// Why not.
+        reason: String,
+    },
+    /// The user may not write there.
+    #[error("publish to {topic}: {reason}; grant what the service needs, trying again does not help")]
+    Forbidden {
+        /// Topic.
+        topic: String,
+        /// Who refuses what.
         reason: String,
     },
     /// The order of records cannot be kept any more: only a new publisher helps.
@@ -79,6 +88,8 @@ impl Counts {
 #[derive(Debug, Default)]
 struct Tally {
     delivered: AtomicU64,
+    /// Some record was given up because it is not ours to write.
+    is_forbidden: AtomicBool,
     failed: Mutex<BTreeMap<String, u64>>,
 }
 
@@ -108,6 +119,9 @@ impl ProducerContext for PublisherContext {
             self.tally.delivered.fetch_add(1, Ordering::Relaxed);
             return;
         };
+        if error.rdkafka_error_code().is_some_and(remedy::is_forbidden) {
+            self.tally.is_forbidden.store(true, Ordering::Relaxed);
+        }
         let code = error.rdkafka_error_code().map_or_else(|| error.to_string(), |code| code.to_string());
         *self.tally.failed.lock().unwrap_or_else(PoisonError::into_inner).entry(code).or_default() += 1;
     }
@@ -182,12 +196,28 @@ impl Publisher {
     }
 
     /// Writes each schema to the lane's schemas, where a reader that does not know one looks it up: key = fingerprint in hex.
+    /// Waits until they are there: what is written with them comes later.
+    ///
+    /// # Errors
+    /// They are not there after the publisher's patience, or the topic is not ours to write.
     pub fn write_schemas(&self, topics: &Topics, schemas: &[Schema]) -> Result<(), PublishError> {
+        let topic = topics.schemas();
         for schema in schemas {
             let value = Value::Bytes(schema.text.as_bytes().to_vec());
-            self.publish(&Message::new(topics.schemas(), 0, format!("{:016x}", schema.fingerprint), value))?;
+            self.publish(&Message::new(&topic, 0, format!("{:016x}", schema.fingerprint), value))?;
         }
-        Ok(())
+        let flushed = self.flush(self.patience);
+        if let Some(error) = self.fatal(&topic) {
+            return Err(error);
+        }
+        flushed?;
+        match self.counts().failed.first_key_value() {
+            None => Ok(()),
+            Some((reason, _)) if self.tally.is_forbidden.load(Ordering::Relaxed) => {
+                Err(PublishError::Forbidden { topic, reason: reason.clone() })
+            }
+            Some(_) => Err(PublishError::Undelivered(self.counts().failures())),
+        }
     }
 
     /// Waits until nothing is under way any more.
@@ -213,10 +243,21 @@ impl Publisher {
         self.notices.take_warnings()
     }
 
+    /// Why the client takes no records any more, if it does not.
+    fn fatal(&self, topic: &str) -> Option<PublishError> {
+        let (code, reason) = self.producer.client().fatal_error()?;
+        let topic = topic.to_owned();
+        Some(if remedy::is_forbidden(code) {
+            PublishError::Forbidden { topic, reason }
+        } else {
+            PublishError::Fatal { topic, reason }
+        })
+    }
+
     fn refusal(&self, message: &Message, error: &KafkaError) -> PublishError {
         let topic = message.topic.clone();
-        if let Some((_, reason)) = self.producer.client().fatal_error() {
-            return PublishError::Fatal { topic, reason };
+        if let Some(error) = self.fatal(&topic) {
+            return error;
         }
         PublishError::Record { topic, partition: message.partition, reason: error.to_string() }
     }

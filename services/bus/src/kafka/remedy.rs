@@ -13,23 +13,24 @@ pub(super) fn of_transaction(what: &str, error: &KafkaError) -> MemberError {
 
 /// After a question that changes nothing: asked again until the caller's patience ends, unless asking is forbidden.
 pub(super) fn of_question(what: &str, error: &KafkaError) -> MemberError {
-    let remedy = match error.rdkafka_error_code() {
-        Some(code) if is_forbidden(code) => Remedy::Restart,
-        _ => Remedy::Retry,
-    };
-    MemberError { remedy, detail: format!("{what}: {error}") }
+    match error.rdkafka_error_code() {
+        Some(code) if is_forbidden(code) => forbidden(what, error),
+        _ => MemberError::retry(format!("{what}: {error}")),
+    }
 }
 
 /// After an error that a poll returned; none where the client mends it by itself.
 pub(super) fn of_poll(error: &KafkaError) -> Option<MemberError> {
     let code = error.rdkafka_error_code()?;
-    let fatal = matches!(error, KafkaError::MessageConsumptionFatal(_)) || code == RDKafkaErrorCode::Fatal;
-    let remedy = match code {
-        RDKafkaErrorCode::FencedInstanceId => Remedy::Leave,
-        _ if fatal || is_forbidden(code) => Remedy::Restart,
-        _ => return None,
-    };
-    Some(MemberError { remedy, detail: format!("consume: {error}") })
+    if is_forbidden(code) {
+        return Some(forbidden("consume", error));
+    }
+    let is_fatal = matches!(error, KafkaError::MessageConsumptionFatal(_)) || code == RDKafkaErrorCode::Fatal;
+    is_fatal.then(|| MemberError::restart(format!("consume: {error}")))
+}
+
+fn forbidden(what: &str, error: &KafkaError) -> MemberError {
+    MemberError::restart(format!("{what}: {error}; grant what the service needs, trying again does not help"))
 }
 
 fn transaction_remedy(error: &KafkaError) -> Remedy {
@@ -60,7 +61,7 @@ fn transaction_remedy(error: &KafkaError) -> Remedy {
     Remedy::Restart
 }
 
-fn is_forbidden(code: RDKafkaErrorCode) -> bool {
+pub(super) fn is_forbidden(code: RDKafkaErrorCode) -> bool {
     matches!(
         code,
         RDKafkaErrorCode::TopicAuthorizationFailed

@@ -1,5 +1,6 @@
 //! One producer's transactions, call by call, none of them longer than seconds.
 
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::ConsumerGroupMetadata;
@@ -30,9 +31,16 @@ const DRAIN: Duration = Duration::from_secs(2);
 /// What was sent before an abort and is still under way is waited for this long: a broker that is away answers nothing.
 const DRAIN_ABORT: Duration = Duration::from_millis(200);
 
+/// A call that takes so much longer than it may will not end any more.
+const HANG: Duration = Duration::from_secs(15);
+
+/// How long a question to the coordinator may stay without an answer.
+const QUESTION: Duration = Duration::from_secs(20);
+
 /// A producer whose transactional id is registered: nobody else's transaction under that id can commit any more.
 pub(super) struct Transactions {
-    producer: BaseProducer<Notices>,
+    /// Shared with a call that never ends, where there is one.
+    producer: Arc<BaseProducer<Notices>>,
     notices: Notices,
     codec: AvroCodec,
 }
@@ -45,10 +53,11 @@ impl Transactions {
         notices: &Notices,
         patience: Duration,
     ) -> Result<Self, ConnectError> {
-        let producer: BaseProducer<Notices> = settings
-            .transactional(transactional_id)
-            .create_with_context(notices.clone())
-            .map_err(|error| ConnectError::creation(settings, &error))?;
+        let make = || -> Result<BaseProducer<Notices>, ConnectError> {
+            let config = settings.transactional(transactional_id);
+            config.create_with_context(notices.clone()).map_err(|error| ConnectError::creation(settings, &error))
+        };
+        let mut producer = make()?;
         let deadline = Instant::now() + patience;
         loop {
             let Err(error) = producer.init_transactions(CALL) else { break };
@@ -58,14 +67,24 @@ impl Transactions {
                 let cause = format!("transactional id {transactional_id}: {error}");
                 return Err(ConnectError::new(ConnectFault::Authorization, settings, &cause));
             }
-            let retriable = matches!(&error, KafkaError::Transaction(error) if error.is_retriable());
-            if !retriable || Instant::now() >= deadline {
-                return Err(connect::error_of(settings, notices, &error.to_string()));
+            let is_retriable = matches!(&error, KafkaError::Transaction(error) if error.is_retriable());
+            let is_starting = code.is_some_and(connect::is_starting);
+            if !(is_retriable || is_starting) || Instant::now() >= deadline {
+                let text = error.to_string();
+                return Err(if is_starting {
+                    ConnectError::new(ConnectFault::Starting, settings, &text)
+                } else {
+                    connect::error_of(settings, notices, &text)
+                });
             }
             // Not at once again: the coordinator may need a moment to load.
             producer.poll(Duration::from_millis(100));
+            if !is_retriable {
+                // The client takes the same call again only after what it holds for retriable itself.
+                producer = make()?;
+            }
         }
-        Ok(Self { producer, notices: notices.clone(), codec: AvroCodec::default() })
+        Ok(Self { producer: Arc::new(producer), notices: notices.clone(), codec: AvroCodec::default() })
     }
 
     /// Serves what the producer has to say, for all of `duration`.
@@ -112,7 +131,7 @@ impl Transactions {
         &self,
         topic: &str,
         offsets: &[OffsetCommit],
-        member: &ConsumerGroupMetadata,
+        member: ConsumerGroupMetadata,
     ) -> Result<(), MemberError> {
         let mut list = TopicPartitionList::with_capacity(offsets.len());
         for commit in offsets {
@@ -122,9 +141,18 @@ impl Transactions {
                 .set_offset(Offset::Offset(commit.offset))
                 .map_err(|error| MemberError::restart(format!("offset {} is none: {error}", commit.offset)))?;
         }
-        self.producer
-            .send_offsets_to_transaction(&list, member, CALL)
-            .map_err(|error| self.error("send offsets to the transaction", &error))
+        // On a thread of its own, left behind where it hangs: the call forgets its time while it waits for a coordinator that
+        // went away (librdkafka #5456, #5511).
+        let (answered, answer) = mpsc::channel();
+        let producer = Arc::clone(&self.producer);
+        std::thread::spawn(move || {
+            // Nobody may be waiting any more.
+            let _ = answered.send(producer.send_offsets_to_transaction(&list, &member, CALL));
+        });
+        match answer.recv_timeout(HANG) {
+            Ok(answer) => answer.map_err(|error| self.error("send offsets to the transaction", &error)),
+            Err(_) => Err(MemberError::restart("send offsets to the transaction: the client hangs")),
+        }
     }
 
     pub(super) fn commit(&self) -> Result<(), MemberError> {
@@ -142,19 +170,50 @@ impl Transactions {
         self.producer.abort_transaction(CALL).map_err(|error| self.error("abort", &error))
     }
 
+    /// Asks whether the transactional id is still this producer's, by a transaction that is given up whatever the answer: the
+    /// coordinator refuses it to all but the last who registered, before it asks the group.
+    ///
+    /// # Errors
+    /// [`Remedy::Leave`]: it is another's. [`Remedy::Restart`]: there is no answer, or none that helps.
+    pub(super) fn require_ours(
+        &self,
+        topic: &str,
+        member: impl Fn() -> Option<ConsumerGroupMetadata>,
+    ) -> Result<(), MemberError> {
+        let any = OffsetCommit { partition: 0, offset: 0, metadata: String::new() };
+        let deadline = Instant::now() + QUESTION;
+        self.begin()?;
+        let answer = self.insist(deadline, || match member() {
+            Some(member) => self.send_offsets(topic, std::slice::from_ref(&any), member),
+            None => Ok(()),
+        });
+        match answer {
+            Err(error) if error.remedy != Remedy::Abort => Err(error),
+            Ok(()) | Err(_) => self.insist(deadline, || self.abort()),
+        }
+    }
+
+    /// The same call until it gets through, does not help, or it is too late.
+    fn insist(&self, deadline: Instant, call: impl Fn() -> Result<(), MemberError>) -> Result<(), MemberError> {
+        loop {
+            match call() {
+                Err(error) if error.remedy == Remedy::Retry && Instant::now() < deadline => {
+                    self.serve(Duration::from_millis(100));
+                }
+                Err(error) if error.remedy == Remedy::Retry => return Err(MemberError::restart(error.detail)),
+                result => return result,
+            }
+        }
+    }
+
     /// Serves deliveries until none is under way; false where that takes longer than `patience`.
     fn drain(&self, patience: Duration) -> bool {
         let deadline = Instant::now() + patience;
         while self.producer.in_flight_count() > 0 {
-            let before = self.producer.in_flight_count();
-            self.producer.poll(Duration::ZERO);
-            if self.producer.in_flight_count() < before {
-                continue;
-            }
             if Instant::now() >= deadline {
                 return false;
             }
-            std::thread::sleep(DRAIN_STEP);
+            self.producer.poll(DRAIN_STEP);
         }
         true
     }

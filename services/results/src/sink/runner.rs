@@ -31,10 +31,10 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// Pause after a call that may be made again.
 const RETRY_AFTER: Duration = Duration::from_millis(100);
 
-/// The consumer group of a sink: its position outlives it under this name.
+/// The consumer group of a lane's sink: its position outlives it under this name.
 #[must_use]
-pub fn group_of(sink_id: &str) -> String {
-    format!("weir-results-sink-{sink_id}")
+pub fn group_of(lane: &str, sink_id: &str) -> String {
+    format!("{lane}-results-sink-{sink_id}")
 }
 
 /// What a runner needs beside its sink.
@@ -159,6 +159,16 @@ impl<M: Member> SinkRunner<M> {
                 Health::Failing { reason: failure.reason.clone(), since }
             }
         }
+    }
+
+    /// The member.
+    pub fn member(&self) -> &M {
+        &self.member
+    }
+
+    /// The sink, for a runner over another member; the position is in the group.
+    pub fn into_sink(self) -> ConfiguredSink {
+        self.sink
     }
 
     /// Partitions that are read.

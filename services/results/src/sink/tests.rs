@@ -53,7 +53,7 @@ fn every_kind_is_made_with_its_keys() {
     ];
     assert_eq!(made, expected);
     assert_eq!(configured[1].filter, "severity>=high".parse().unwrap());
-    assert_eq!(group_of("archive"), "weir-results-sink-archive");
+    assert_eq!(group_of("weir", "archive"), "weir-results-sink-archive");
 }
 
 #[test]

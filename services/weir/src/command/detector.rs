@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use weir_bus::kafka::{KafkaMember, Membership};
+use weir_bus::kafka::KafkaMember;
 use weir_bus::topic::Topics;
 use weir_detector::{DetectorConfig, StageShard, Start, Task};
 use weir_runtime::config::{self, Config, Stage};
@@ -12,8 +12,9 @@ use weir_schemas::schema;
 
 use crate::arguments::Globals;
 use crate::failure::Failure;
+use crate::membership;
 use crate::pipeline;
-use crate::service::{CONNECT_PATIENCE, ClientWarnings, Host, Loop, TURN, host_name, lane};
+use crate::service::{CONNECT_PATIENCE, ClientWarnings, Host, Loop, TURN, lane, relive};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -31,11 +32,11 @@ pub struct Detector {}
 
 /// Runs the command.
 pub fn run(globals: &Globals, _command: &Detector) -> Result<ExitCode, Failure> {
-    let mut host = Host::start(globals, "weir-detector", instance)?;
+    let mut host = Host::start(globals, "weir-detector", membership::detector_instance)?;
     let config = host.config.clone();
     let detector = detector_config(&config, &host)?;
     tracing::info!(
-        instance = instance(&config),
+        instance = membership::detector_instance(&config),
         profile = detector.profile.name,
         start = ?detector.start,
         budget = detector.engine.shares.describe(),
@@ -55,8 +56,8 @@ pub fn run(globals: &Globals, _command: &Detector) -> Result<ExitCode, Failure> 
     for stage in &config.detector.stages {
         for shard in 0..config.detector.shards.get() {
             match stage {
-                Stage::Source => spawn(&mut host, &detector, Of { stage: "source", shard }, StageShard::source)?,
-                Stage::Site => spawn(&mut host, &detector, Of { stage: "site", shard }, StageShard::site)?,
+                Stage::Source => spawn(&mut host, &detector, (*stage, shard), StageShard::source)?,
+                Stage::Site => spawn(&mut host, &detector, (*stage, shard), StageShard::site)?,
             }
         }
     }
@@ -64,23 +65,21 @@ pub fn run(globals: &Globals, _command: &Detector) -> Result<ExitCode, Failure> 
     Ok(ExitCode::SUCCESS)
 }
 
-/// Which shard of which stage.
-#[derive(Clone, Copy)]
-struct Of {
-    stage: &'static str,
-    shard: u32,
-}
-
 type Make<T> = fn(&DetectorConfig, KafkaMember, (&DetectorMetrics, &EngineMetrics)) -> StageShard<KafkaMember, T>;
 
 /// Runs one shard of one stage on a thread of its own.
-fn spawn<T: Task + 'static>(host: &mut Host, detector: &DetectorConfig, of: Of, make: Make<T>) -> Result<(), Failure> {
+fn spawn<T: Task + 'static>(
+    host: &mut Host,
+    detector: &DetectorConfig,
+    (stage, shard): (Stage, u32),
+    make: Make<T>,
+) -> Result<(), Failure> {
     let settings = host.kafka("weir-detector")?;
-    let membership = membership(&host.config, detector, of);
+    let membership = membership::of_detector(&host.config, detector, stage, shard);
     let metrics = (DetectorMetrics::new(&host.meter), EngineMetrics::new(&host.meter));
     let detector = detector.clone();
-    let work = move |turn: &Loop| {
-        let member = KafkaMember::join(&settings, membership, CONNECT_PATIENCE)?;
+    let live = move |turn: &Loop| {
+        let member = KafkaMember::join(&settings, membership.clone(), CONNECT_PATIENCE)?;
         let mut shard = make(&detector, member, (&metrics.0, &metrics.1));
         let mut warnings = ClientWarnings::new();
         while turn.goes_on() {
@@ -90,28 +89,12 @@ fn spawn<T: Task + 'static>(host: &mut Host, detector: &DetectorConfig, of: Of, 
         }
         Ok(shard.finish()?)
     };
-    host.spawn(format!("{} shard {}", of.stage, of.shard), work)
-}
-
-fn membership(config: &Config, detector: &DetectorConfig, of: Of) -> Membership {
-    let Of { stage, shard } = of;
-    let (group, topic) = match stage {
-        "site" => (detector.site_group(), detector.topics.partials()),
-        _ => (detector.source_group(), detector.source_input()),
+    let work = move |turn: &Loop| relive(turn, || live(turn));
+    let stage = match stage {
+        Stage::Source => "source",
+        Stage::Site => "site",
     };
-    let name = format!("{}-{stage}-{shard}", instance(config));
-    let is_static = config.detector.membership == config::Membership::Static;
-    Membership {
-        group,
-        topic,
-        transactional_id: format!("{}-{name}", lane(&config.topics.prefix)),
-        instance_id: is_static.then_some(name),
-    }
-}
-
-/// The detector's name among its likes.
-fn instance(config: &Config) -> String {
-    config.detector.instance.clone().unwrap_or_else(host_name)
+    host.spawn(format!("{stage} shard {shard}"), work)
 }
 
 fn detector_config(config: &Config, host: &Host) -> Result<DetectorConfig, Failure> {

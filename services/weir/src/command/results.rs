@@ -3,18 +3,18 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use weir_bus::kafka::{KafkaMember, Membership};
+use weir_bus::kafka::KafkaMember;
 use weir_bus::topic::Topics;
 use weir_results::shard::ResultsShard;
 use weir_results::sink::{self, ConfiguredSink, Health, RunnerSettings, SinkRunner};
 use weir_results::task::TaskSettings;
-use weir_runtime::config::Config;
 use weir_runtime::metrics::ResultsMetrics;
 use weir_schemas::schema;
 
 use crate::arguments::Globals;
 use crate::failure::Failure;
-use crate::service::{CONNECT_PATIENCE, ClientWarnings, Host, Loop, TURN, host_name, lane};
+use crate::membership;
+use crate::service::{CONNECT_PATIENCE, ClientWarnings, End, Host, Loop, TURN, relive};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -31,10 +31,10 @@ pub struct Results {}
 
 /// Runs the command.
 pub fn run(globals: &Globals, _command: &Results) -> Result<ExitCode, Failure> {
-    let mut host = Host::start(globals, "weir-results", instance)?;
+    let mut host = Host::start(globals, "weir-results", membership::results_instance)?;
     let config = host.config.clone();
     let sinks = sink::configure_all(&config.results.sinks).map_err(Failure::usage)?;
-    tracing::info!(instance = instance(&config), sinks = sinks.len(), "results starts");
+    tracing::info!(instance = membership::results_instance(&config), sinks = sinks.len(), "results starts");
     let topics = Topics::new(&config.topics.prefix);
     let needed = [
         topics.findings(),
@@ -56,12 +56,12 @@ pub fn run(globals: &Globals, _command: &Results) -> Result<ExitCode, Failure> {
 fn spawn_shard(host: &mut Host) -> Result<(), Failure> {
     let settings = host.kafka("weir-results")?;
     let topics = Topics::new(&host.config.topics.prefix);
-    let membership = membership(&host.config, "results", "0", topics.findings());
+    let membership = membership::of_results(&host.config);
     let metrics = ResultsMetrics::new(&host.meter);
     let tasks = TaskSettings { metrics: Some(metrics.clone()), ..TaskSettings::new(&topics) };
-    let work = move |turn: &Loop| {
-        let member = KafkaMember::join(&settings, membership, CONNECT_PATIENCE)?;
-        let mut shard = ResultsShard::new(&topics, tasks, member, metrics);
+    let live = move |turn: &Loop| {
+        let member = KafkaMember::join(&settings, membership.clone(), CONNECT_PATIENCE)?;
+        let mut shard = ResultsShard::new(&topics, tasks.clone(), member, metrics.clone());
         let mut warnings = ClientWarnings::new();
         while turn.goes_on() {
             shard.step(TURN)?;
@@ -70,45 +70,38 @@ fn spawn_shard(host: &mut Host) -> Result<(), Failure> {
         }
         Ok(shard.finish()?)
     };
-    host.spawn("results shard 0".to_owned(), work)
+    host.spawn("results shard 0".to_owned(), move |turn| relive(turn, || live(turn)))
 }
 
 /// A sink of its own thread, member and group: what happens to it happens to no other.
 fn spawn_sink(host: &mut Host, sink: ConfiguredSink) -> Result<(), Failure> {
     let settings = host.kafka("weir-results")?;
     let topics = Topics::new(&host.config.topics.prefix);
-    let membership = membership(&host.config, &format!("results-sink-{}", sink.id), "0", topics.anomalies());
-    let metrics = ResultsMetrics::new(&host.meter);
-    let runner_settings = RunnerSettings { metrics, ..RunnerSettings::new(&topics) };
+    let membership = membership::of_sink(&host.config, &sink.id);
+    let runner_settings = RunnerSettings { metrics: ResultsMetrics::new(&host.meter), ..RunnerSettings::new(&topics) };
     let name = format!("sink {}", sink.id);
-    let work = move |turn: &Loop| {
-        let member = KafkaMember::join(&settings, membership, CONNECT_PATIENCE)?;
-        let mut runner = SinkRunner::new(member, sink, runner_settings);
-        while turn.goes_on() {
-            runner.step(TURN).map_err(weir_bus::shard::ShardError::from)?;
-            match runner.health() {
-                Health::Failing { reason, .. } if runner.is_required() => turn.set_ready(false, &reason),
-                _ => turn.set_ready(true, ""),
-            }
-        }
-        runner.finish().map_err(weir_bus::shard::ShardError::from)?;
-        Ok(())
+    let mut rest = Some(sink);
+    let mut live = move |turn: &Loop| {
+        let member = KafkaMember::join(&settings, membership.clone(), CONNECT_PATIENCE)?;
+        let Some(sink) = rest.take() else { return Err(End::Fail(Failure::restart("a sink is gone; a bug in Weir"))) };
+        let mut runner = SinkRunner::new(member, sink, runner_settings.clone());
+        let ended = deliver(turn, &mut runner);
+        rest = Some(runner.into_sink());
+        ended
     };
-    host.spawn(name, work)
+    host.spawn(name, move |turn| relive(turn, || live(turn)))
 }
 
-fn membership(config: &Config, role: &str, number: &str, topic: String) -> Membership {
-    let lane = lane(&config.topics.prefix);
-    let name = format!("{}-{role}-{number}", instance(config));
-    Membership {
-        group: format!("{lane}-{role}"),
-        topic,
-        transactional_id: format!("{lane}-{name}"),
-        instance_id: Some(name),
+fn deliver(turn: &Loop, runner: &mut SinkRunner<KafkaMember>) -> Result<(), End> {
+    let mut warnings = ClientWarnings::new();
+    while turn.goes_on() {
+        runner.step(TURN)?;
+        match runner.health() {
+            Health::Failing { reason, .. } if runner.is_required() => turn.set_ready(false, &reason),
+            _ => turn.set_ready(true, ""),
+        }
+        warnings.tell(runner.member());
     }
-}
-
-/// The service's name among its likes.
-fn instance(config: &Config) -> String {
-    config.results.instance.clone().unwrap_or_else(host_name)
+    runner.finish()?;
+    Ok(())
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use weir_bus::Message;
-use weir_bus::kafka::{Counts, PublishError, Publisher};
+use weir_bus::kafka::{Counts, Publisher};
 use weir_runtime::metrics::SensorMetrics;
 
 use super::replay::Outlet;
@@ -68,11 +68,7 @@ impl Outlet for KafkaOutlet {
     }
 
     fn send(&mut self, message: Message) -> Result<(), Failure> {
-        self.publisher.publish(&message).map_err(|error| match error {
-            PublishError::Full { .. } | PublishError::Undelivered(_) => Failure::unreachable(error),
-            PublishError::Fatal { .. } => Failure::restart(error),
-            PublishError::Record { .. } => Failure::environment(error),
-        })
+        Ok(self.publisher.publish(&message)?)
     }
 
     fn wait(&mut self, duration: Duration) -> Result<(), Failure> {
