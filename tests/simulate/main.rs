@@ -24,6 +24,9 @@ const MOST_FAILURES: usize = 10;
 /// Schedules between two lines about how far it has come.
 const TELL_EVERY: u64 = 50_000;
 
+/// What replays a schedule, but for its kind and seed.
+const REPLAY: &str = "cargo run --release -p weir-tests --bin weir-simulate --";
+
 /// Runs schedules of the simulated log, or replays one by its seed.
 #[derive(Parser)]
 struct Arguments {
@@ -117,8 +120,7 @@ fn main() -> ExitCode {
                     match run(kind, &pipelines, seed, None) {
                         Ok(happened) => mine.merge(&happened),
                         Err(fault) => {
-                            let command = format!("weir-simulate --kind {} --seed {seed}", kind.name());
-                            println!("FAILED {fault}\n       replay it: {command}");
+                            println!("FAILED {fault}\n       replay it: {REPLAY} --kind {} --seed {seed}", kind.name());
                             failures.lock().unwrap_or_else(PoisonError::into_inner).push((seed, fault));
                         }
                     }
