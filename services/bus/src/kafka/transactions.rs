@@ -210,10 +210,15 @@ impl Transactions {
     fn drain(&self, patience: Duration) -> bool {
         let deadline = Instant::now() + patience;
         while self.producer.in_flight_count() > 0 {
+            let before = self.producer.in_flight_count();
+            self.producer.poll(Duration::ZERO);
+            if self.producer.in_flight_count() < before {
+                continue;
+            }
             if Instant::now() >= deadline {
                 return false;
             }
-            self.producer.poll(DRAIN_STEP);
+            std::thread::sleep(DRAIN_STEP);
         }
         true
     }
