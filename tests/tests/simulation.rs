@@ -97,8 +97,7 @@ fn caught_at(seeds: std::ops::Range<u64>, run: impl Fn(u64) -> Happened) -> Opti
     seeds.into_iter().find(|seed| catch_unwind(AssertUnwindSafe(|| run(*seed))).is_err())
 }
 
-/// Deterministic, so a break that is noticed once is noticed always; the rarest took 136 schedules of the shard alone, and 86 of
-/// the services, when this was written.
+/// Seeds bring the same again, so what is noticed once is noticed always.
 #[test]
 fn whoever_breaks_the_protocol_is_noticed() {
     let pipelines = Pipelines::new();

@@ -41,6 +41,8 @@ pub(super) struct Consumer {
     owned: BTreeSet<u32>,
     news: VecDeque<News>,
     is_fenced: bool,
+    /// The coordinator takes it for another of its name, and there is none.
+    is_mistaken: bool,
     /// Until then its heartbeats reach nobody.
     cut_off_until: u64,
     fetches: BTreeMap<u32, Fetch>,
@@ -67,6 +69,7 @@ impl Consumer {
             owned: BTreeSet::new(),
             news: VecDeque::new(),
             is_fenced: false,
+            is_mistaken: false,
             cut_off_until: 0,
             fetches: BTreeMap::new(),
             ignores_generations: false,
@@ -81,11 +84,21 @@ impl Consumer {
         state.group_mut(&self.group).set_silent(self.process, Some(now));
     }
 
-    /// What a static member sent before it last joined is refused under its new name (librdkafka #3437): it drops what it has
-    /// and joins anew, which brings it the same again.
-    pub(super) fn be_mistaken(&mut self, state: &mut State) {
-        if self.instance.is_some() && self.id.is_some() && !self.is_fenced {
-            self.lose(state);
+    /// It was not polled for too long (`max.poll.interval.ms`): it drops what it has and joins anew. A dynamic member leaves
+    /// first; a static one gets the same again.
+    pub(super) fn be_overdue(&mut self, state: &mut State) {
+        let Some(id) = self.id.filter(|_| !self.is_fenced) else { return };
+        if self.instance.is_none() {
+            state.group_mut(&self.group).leave(id);
+        }
+        self.lose(state);
+    }
+
+    /// What a static member sent before it last joined is refused, as if another had its name (librdkafka #3437).
+    pub(super) fn be_mistaken(&mut self, state: &State) {
+        if self.instance.is_some() && self.id.is_some() {
+            self.is_mistaken = true;
+            state.note(|| format!("process {} is taken for another of its name by {}", self.process, self.group));
         }
     }
 
@@ -155,16 +168,15 @@ impl Consumer {
         if self.ignores_generations {
             return Ok(());
         }
-        if self.is_fenced {
-            return Err(fenced());
-        }
-        let abort = |detail: &str| Err(MemberError { remedy: Remedy::Abort, detail: detail.to_owned() });
-        match state.group(&self.group).validate(self.id, self.generation, self.instance.as_deref()) {
-            Ok(()) => Ok(()),
-            Err(NotMember::Fenced) => Err(fenced()),
-            Err(NotMember::Unknown) => abort("the group knows no such member"),
-            Err(NotMember::Generation) => abort("the group is in another generation"),
-        }
+        let refusal = match state.group(&self.group).validate(self.id, self.generation, self.instance.as_deref()) {
+            // A producer whose place another took is fenced before the group is asked.
+            Err(NotMember::Fenced) => "another member has this one's instance id",
+            _ if self.is_fenced || self.is_mistaken => "another member has this one's instance id",
+            Err(NotMember::Unknown) => "the group knows no such member",
+            Err(NotMember::Generation) => "the group is in another generation",
+            Ok(()) => return Ok(()),
+        };
+        Err(MemberError { remedy: Remedy::Abort, detail: refusal.to_owned() })
     }
 
     /// Whether the application was given this partition, and not yet told that it is gone.
@@ -205,6 +217,9 @@ impl Consumer {
     pub(super) fn poll(&mut self, state: &mut State, max: usize, into: &mut Vec<Event>) -> Result<bool, MemberError> {
         if self.is_fenced {
             return Err(fenced());
+        }
+        if self.is_mistaken {
+            return Err(MemberError::restart("the group took this member for another of its name, and there is none"));
         }
         let before = into.len();
         // Now and then records of a partition come before the news that it is gone.

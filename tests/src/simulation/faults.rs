@@ -63,7 +63,9 @@ pub struct Faults {
     pub stop: u64,
     /// A member loses its coordinator for longer than its session lasts, and does not know.
     pub cut_off: u64,
-    /// A static member is taken for the one it was before, and refused: what it had is gone until it has joined anew.
+    /// A member is not polled for too long: what it had is gone until it has joined anew.
+    pub overdue: u64,
+    /// A static member is taken for the one it was before, and refused.
     pub mistaken: u64,
     /// A process ends in order, and another is started; of ten thousand turns.
     pub orderly_end: u64,
@@ -88,6 +90,7 @@ impl Faults {
         interleave: 0,
         stop: 0,
         cut_off: 0,
+        overdue: 0,
         mistaken: 0,
         orderly_end: 0,
         late_markers: 0,
@@ -113,7 +116,8 @@ impl Faults {
             interleave: often(400),
             stop: often(30),
             cut_off: often(20),
-            mistaken: often(20),
+            overdue: often(20),
+            mistaken: often(10),
             orderly_end: often(200),
             late_markers: often(6_000),
             latest_marker: 25_000_000,

@@ -175,9 +175,12 @@ impl SimulatedMember {
                 state.note(|| format!("process {} has lost its coordinator", self.process));
                 self.consumer.cut_off(&mut state, until);
             }
-            let mistaken = state.faults.mistaken;
+            let (overdue, mistaken) = (state.faults.overdue, state.faults.mistaken);
+            if state.chance.below(10_000) < overdue {
+                self.consumer.be_overdue(&mut state);
+            }
             if state.chance.below(10_000) < mistaken {
-                self.consumer.be_mistaken(&mut state);
+                self.consumer.be_mistaken(&state);
             }
         }
         if turns > 0 {

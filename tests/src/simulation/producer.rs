@@ -135,15 +135,16 @@ impl Producer {
         if open.must_abort {
             return Err(Self::broken());
         }
-        if let Err(error) = consumer.validate(state) {
-            open.must_abort = true;
-            return Err(error);
-        }
+        // First the transaction coordinator is asked, then the group's (KIP-98, `AddOffsetsToTxn` and `TxnOffsetCommit`).
         let transaction = match state.enlist(&self.id, self.epoch, Target::Offsets(consumer.group.clone())) {
             Ok(transaction) => transaction,
             Err(denied) => return Err(self.denied(state, denied)),
         };
         open.is_enlisted = true;
+        if let Err(error) = consumer.validate(state) {
+            open.must_abort = true;
+            return Err(error);
+        }
         let committed = offsets.iter().map(|commit| {
             let committed = Committed { offset: commit.offset, metadata: commit.metadata.clone() };
             (commit.partition, committed)
