@@ -17,7 +17,7 @@ mod sequence;
 mod sflow;
 mod templated;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod totals;
 
 use std::net::SocketAddr;
@@ -102,6 +102,14 @@ impl Exports {
     #[must_use]
     pub fn counters(&self) -> &ExportCounters {
         &self.counters
+    }
+
+    /// The protocol of what was decoded up to now, `exports` where there were several; `None` where there was none.
+    #[must_use]
+    pub fn kind(&self) -> Option<&'static str> {
+        let mut protocols = self.counters.datagrams.keys();
+        let first = protocols.next()?;
+        Some(if protocols.next().is_some() { "exports" } else { first.name() })
     }
 
     /// How much of each exporter's was lost, of the exporters seen last; units as of [`ExportCounters::lost`].

@@ -4,6 +4,7 @@
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Sequence {
     expected: Option<u32>,
+    last: u32,
 }
 
 /// A message this much behind is one that overtook; further behind, the exporter has restarted.
@@ -27,10 +28,16 @@ impl Sequence {
     /// known.
     pub(super) fn note(&mut self, number: u32, count: Option<u32>) -> Gap {
         let next = count.map(|count| number.wrapping_add(count));
+        let step = number.wrapping_sub(std::mem::replace(&mut self.last, number));
         let Some(expected) = self.expected else {
             self.expected = next;
             return Gap::None;
         };
+        // softflowd numbers a message by what was sent up to its end, and not to its beginning.
+        if step > 0 && Some(step) == count {
+            self.expected = next;
+            return Gap::None;
+        }
         let ahead = number.wrapping_sub(expected);
         let behind = expected.wrapping_sub(number);
         if ahead == 0 {
@@ -72,6 +79,11 @@ mod tests {
     #[test]
     fn what_was_overtaken_is_not_lost() {
         assert_eq!(lost(&[(0, Some(10)), (20, Some(10)), (10, Some(10)), (30, Some(10))]), 0);
+    }
+
+    #[test]
+    fn numbers_of_the_end_of_messages_are_understood() {
+        assert_eq!(lost(&[(17, Some(18)), (44, Some(27)), (71, Some(27)), (95, Some(24))]), 0);
     }
 
     #[test]

@@ -4,7 +4,9 @@ mod bytes;
 mod compression;
 pub mod date;
 mod error;
+mod exports;
 mod interruptible;
+pub mod kind;
 mod merge;
 mod opening;
 mod ordered;
@@ -19,6 +21,7 @@ use std::path::PathBuf;
 
 pub use date::Date;
 pub use error::InputError;
+pub use kind::InputKind;
 
 use weir_runtime::Shutdown;
 use weir_schemas::Micros;
@@ -102,13 +105,22 @@ pub struct InputOptions {
     pub reorder: usize,
     /// Where the temporary file goes; by default where the system wants it.
     pub spool_directory: Option<PathBuf>,
+    /// What the inputs are read as.
+    pub kind: InputKind,
     /// Once raised, standard input and pipes end where they are; what was received is an input like any other.
     pub shutdown: Shutdown,
 }
 
 impl Default for InputOptions {
     fn default() -> Self {
-        Self { date: None, spool: 1 << 30, reorder: 1024, spool_directory: None, shutdown: Shutdown::new() }
+        Self {
+            date: None,
+            spool: 1 << 30,
+            reorder: 1024,
+            spool_directory: None,
+            kind: InputKind::default(),
+            shutdown: Shutdown::new(),
+        }
     }
 }
 

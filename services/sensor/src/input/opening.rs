@@ -11,14 +11,16 @@ use weir_schemas::Micros;
 use super::bytes::{ByteStream, Source};
 use super::compression::{self, Unpacked};
 use super::date::Date;
+use super::exports::{self, ExportReader};
 use super::interruptible::Interruptible;
 use super::ordered::{OrderedInput, Rereadable};
 use super::pcap::{Layout, PcapReader};
 use super::pcapng::{PcapngReader, is_pcapng};
 use super::reader::RecordReader;
 use super::tcpdump::{self, TextReader};
-use super::{InputError, InputOptions};
+use super::{InputError, InputKind, InputOptions};
 use crate::decode::LinkType;
+use crate::export;
 
 /// Copied to the temporary file at a time.
 const SPOOL_STEP: usize = 64 * 1024;
@@ -162,23 +164,45 @@ fn reader_of(
     day: Option<Date>,
     options: &InputOptions,
 ) -> Result<Box<dyn RecordReader>, InputError> {
+    let is_rereadable = matches!(source, Source::File(_));
     let stream = ByteStream::new(source);
     if let Some(layout) = Layout::of(head) {
-        return Ok(Box::new(PcapReader::new(stream, layout)));
+        return capture(name, Box::new(PcapReader::new(stream, layout)), is_rereadable, &options.kind);
     }
     if is_pcapng(head) {
-        return Ok(Box::new(PcapngReader::new(stream)));
+        return capture(name, Box::new(PcapngReader::new(stream)), is_rereadable, &options.kind);
     }
     if tcpdump::is_text(head) {
         return Ok(Box::new(TextReader::new(stream, options.date, day)));
     }
+    if options.kind != InputKind::Packets && export::message(head).is_some() {
+        let day = options.date.or(day).map_or(0, Date::start);
+        return Ok(Box::new(ExportReader::of_raw(stream, day)));
+    }
     let what = match head {
         _ if head.starts_with(b"snoop\0\0\0") => "a snoop capture; convert it with editcap -F pcap",
         _ if head.starts_with(b"MZ") || head.starts_with(b"\x7fELF") => "a program",
+        _ if export::claimed(head).is_some() => "a flow export whose lengths do not fit each other",
         _ if head.contains(&0) => "content that is no known capture format",
         _ => "text without a tcpdump line that begins with a time",
     };
     Err(InputError::Unsupported { file: name.to_owned(), what: what.to_owned() })
+}
+
+/// A capture as packets, or as the flows whose exports it holds.
+fn capture(
+    name: &str,
+    reader: Box<dyn RecordReader>,
+    is_rereadable: bool,
+    kind: &InputKind,
+) -> Result<Box<dyn RecordReader>, InputError> {
+    match kind {
+        InputKind::Exports => Ok(Box::new(ExportReader::of_capture(reader))),
+        InputKind::ByContent if is_rereadable => {
+            exports::flows_or_packets(reader).map_err(|source| InputError::Unreadable { file: name.to_owned(), source })
+        }
+        _ => Ok(reader),
+    }
 }
 
 fn ordered(

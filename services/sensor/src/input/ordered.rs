@@ -145,7 +145,7 @@ impl OrderedInput {
         self.stopped = !self.is_kept;
     }
 
-    pub(super) fn kind(&self) -> &'static str {
+    pub(super) fn kind(&self) -> &str {
         self.reader.kind()
     }
 
@@ -226,6 +226,10 @@ enum Order {
 
 /// A packet comes out of a buffer of `capacity` in time if all packets more than `capacity` before it are not newer.
 fn look_ahead(reader: &mut dyn RecordReader, capacity: usize) -> Order {
+    if reader.sorts_itself() {
+        while reader.next_time().is_some() {}
+        return Order::Sorted;
+    }
     let mut newest = Micros::MIN;
     let mut newest_of_the_past = VecDeque::with_capacity(capacity + 1);
     let mut order = Order::Sorted;

@@ -8,7 +8,7 @@ use super::Observed;
 use super::bytes::ByteStream;
 use super::reader::{Fault, LONGEST_PACKET, Patience, RecordReader, believable_time, count};
 use crate::decode::{LinkType, decode_frame};
-use crate::packet::InputCounters;
+use crate::packet::{InputCounters, Packet};
 
 const FILE_HEADER_BYTES: usize = 24;
 
@@ -124,12 +124,9 @@ impl PcapReader {
     }
 }
 
-impl RecordReader for PcapReader {
-    fn kind(&self) -> &'static str {
-        "pcap"
-    }
-
-    fn next(&mut self, counters: &mut InputCounters) -> Option<Observed> {
+impl PcapReader {
+    #[inline]
+    fn read(&mut self, counters: &mut InputCounters, see: impl FnOnce(&Packet, &[u8])) -> Option<Observed> {
         let header = self.read_header()?;
         let length = self.layout.record_header + header.captured as usize;
         let Some(data) = self.stream.fill(length).get(self.layout.record_header..length) else {
@@ -140,9 +137,24 @@ impl RecordReader for PcapReader {
             Some(link) => decode_frame(link, header.time, data, header.wire),
             None => return None,
         };
+        see(&packet, data);
         self.stream.consume(length);
         count(counters, &packet, error, header.captured, header.wire);
         Some(packet.into())
+    }
+}
+
+impl RecordReader for PcapReader {
+    fn kind(&self) -> &'static str {
+        "pcap"
+    }
+
+    fn next(&mut self, counters: &mut InputCounters) -> Option<Observed> {
+        self.read(counters, |_, _| ())
+    }
+
+    fn next_with(&mut self, counters: &mut InputCounters, see: &mut dyn FnMut(&Packet, &[u8])) -> Option<Observed> {
+        self.read(counters, see)
     }
 
     fn next_time(&mut self) -> Option<(Micros, u64)> {

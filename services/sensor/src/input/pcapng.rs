@@ -278,12 +278,9 @@ impl PcapngReader {
     }
 }
 
-impl RecordReader for PcapngReader {
-    fn kind(&self) -> &'static str {
-        "pcapng"
-    }
-
-    fn next(&mut self, counters: &mut InputCounters) -> Option<Observed> {
+impl PcapngReader {
+    #[inline]
+    fn read(&mut self, counters: &mut InputCounters, see: impl FnOnce(&Packet, &[u8])) -> Option<Observed> {
         let (block, length) = self.next_block()?;
         let time = self.time_of(&block);
         let link = self.sections.get(self.current).and_then(|s| s.interfaces.get(block.interface)?.link);
@@ -295,9 +292,24 @@ impl RecordReader for PcapngReader {
                 (packet, Some(DecodeError::LinkType))
             }
         };
+        see(&packet, data);
         self.stream.consume(length);
         count(counters, &packet, error, block.captured, block.wire);
         Some(packet.into())
+    }
+}
+
+impl RecordReader for PcapngReader {
+    fn kind(&self) -> &'static str {
+        "pcapng"
+    }
+
+    fn next(&mut self, counters: &mut InputCounters) -> Option<Observed> {
+        self.read(counters, |_, _| ())
+    }
+
+    fn next_with(&mut self, counters: &mut InputCounters, see: &mut dyn FnMut(&Packet, &[u8])) -> Option<Observed> {
+        self.read(counters, see)
     }
 
     fn next_time(&mut self) -> Option<(Micros, u64)> {

@@ -41,16 +41,26 @@ pub(super) struct Fault {
 /// A reader of one format.
 pub(super) trait RecordReader {
     /// The name of the format.
-    fn kind(&self) -> &'static str;
+    fn kind(&self) -> &str;
 
     /// The next packet or flow in file order, decoded and counted.
     fn next(&mut self, counters: &mut InputCounters) -> Option<Observed>;
+
+    /// Likewise, with a look at the frame of a packet as far as it was captured; of captures only.
+    fn next_with(&mut self, counters: &mut InputCounters, _see: &mut dyn FnMut(&Packet, &[u8])) -> Option<Observed> {
+        self.next(counters)
+    }
 
     /// Time and offset of the next packet or flow, which is not decoded and not counted.
     fn next_time(&mut self) -> Option<(Micros, u64)>;
 
     /// Goes to the beginning (0) or to a packet or flow whose offset [`Self::next_time`] gave.
     fn seek(&mut self, offset: u64) -> io::Result<()>;
+
+    /// Whether [`Self::next`] goes by time, once [`Self::next_time`] has gone to the end and [`Self::seek`] back.
+    fn sorts_itself(&self) -> bool {
+        false
+    }
 
     /// Why the reader stopped, if not at the end of the input.
     fn take_fault(&mut self) -> Option<Fault>;

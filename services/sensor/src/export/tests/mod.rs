@@ -1,6 +1,6 @@
 //! The decoders against messages made here.
 
-mod build;
+pub(crate) mod build;
 mod netflow;
 mod sflow;
 
@@ -12,7 +12,7 @@ use super::*;
 use crate::declared::DeclaredFlow;
 
 /// When the test's messages are exported.
-const EXPORTED: u32 = 1_700_000_000;
+pub(crate) const EXPORTED: u32 = 1_700_000_000;
 /// Likewise, µs.
 const NOW: Micros = EXPORTED as Micros * SECOND_US;
 
