@@ -28,7 +28,7 @@ pub fn of_detector(config: &Config, detector: &DetectorConfig, stage: Stage, sha
         Stage::Source => (detector.source_group(), detector.source_input(), "source"),
         Stage::Site => (detector.site_group(), detector.topics.partials(), "site"),
     };
-    let membership = membership(group, topic, &detector_instance(config), role, shard);
+    let membership = membership(config, group, topic, &detector_instance(config), (role, shard));
     let is_static = config.detector.membership == config::Membership::Static;
     Membership { instance_id: membership.instance_id.filter(|_| is_static), ..membership }
 }
@@ -36,20 +36,28 @@ pub fn of_detector(config: &Config, detector: &DetectorConfig, stage: Stage, sha
 /// Results.
 pub fn of_results(config: &Config) -> Membership {
     let group = format!("{}-results", lane(&config.topics.prefix));
-    membership(group, Topics::new(&config.topics.prefix).findings(), &results_instance(config), "results", 0)
+    let topic = Topics::new(&config.topics.prefix).findings();
+    membership(config, group, topic, &results_instance(config), ("results", 0))
 }
 
 /// A sink of results, by its id.
 pub fn of_sink(config: &Config, sink: &str) -> Membership {
     let group = sink::group_of(&lane(&config.topics.prefix), sink);
     let topic = Topics::new(&config.topics.prefix).anomalies();
-    membership(group, topic, &results_instance(config), &format!("results-sink-{sink}"), 0)
+    membership(config, group, topic, &results_instance(config), (&format!("results-sink-{sink}"), 0))
 }
 
-fn membership(group: String, topic: String, instance: &str, role: &str, number: u32) -> Membership {
+fn membership(
+    config: &Config,
+    group: String,
+    topic: String,
+    instance: &str,
+    (role, number): (&str, u32),
+) -> Membership {
     Membership {
         transactional_id: format!("{group}-{number}/{instance}"),
         instance_id: Some(format!("{instance}-{role}-{number}")),
+        schemas: Topics::new(&config.topics.prefix).schemas(),
         group,
         topic,
     }
@@ -107,11 +115,12 @@ mod tests {
     fn the_access_rules_grant_each_service_its_groups_and_transactions_and_nobody_elses() {
         for instance in ["d1", "weir-detector-0", "weir-results-0", "pod.example"] {
             for (user, membership) in memberships(&config(instance)) {
-                let Membership { group, topic, transactional_id, .. } = &membership;
+                let Membership { group, topic, schemas, transactional_id, .. } = &membership;
                 for (operation, kind, name) in [
                     ("Read", "group", group),
                     ("Write", "transactional_id", transactional_id),
                     ("Read", "topic", topic),
+                    ("Read", "topic", schemas),
                 ] {
                     assert!(is_granted(user, operation, kind, name), "{user}: {operation} {kind} {name}");
                 }

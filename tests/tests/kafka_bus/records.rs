@@ -5,11 +5,13 @@ use std::collections::BTreeSet;
 use weir_bus::kafka::Publisher;
 use weir_bus::member::{Committed, Event, Member};
 use weir_bus::transaction::{Outcome, transact};
-use weir_bus::{Message, Value};
+use weir_bus::wire::AvroCodec;
+use weir_bus::{Codec as _, Message, Value};
+use weir_schemas::schema;
 
 use crate::support::{
-    LOOK, PATIENCE, assignment, commit, delete_before, entries, entry, event, join, lane, membership, poll, publish,
-    reads, record, records, seqs, until,
+    LOOK, PATIENCE, assignment, commit, delete_before, entries, entry, event, join, lane, mark, membership, poll,
+    publish, reads, record, records, seqs, until,
 };
 
 #[test]
@@ -145,4 +147,44 @@ fn what_cannot_be_decoded_is_delivered_as_it_is() {
     let (_, first) = &delivered[0];
     assert_eq!((first.key.as_str(), &first.value, &first.headers), ("10.0.0.1", &poison.value, &poison.headers));
     assert_eq!(delivered[1].1.value, Value::Bytes(Vec::new()));
+}
+
+/// The schema of flow records as a later version may have it, with one field more; and its fingerprint.
+fn later_schema() -> (u64, String) {
+    let mut schema: serde_json::Value = serde_json::from_str(schema::FLOW.text).unwrap();
+    let added = serde_json::json!({"name": "added_later", "type": ["null", "string"], "default": null});
+    schema["fields"].as_array_mut().unwrap().push(added);
+    let parsed = apache_avro::Schema::parse(&schema).unwrap();
+    let fingerprint = parsed.fingerprint::<apache_avro::rabin::Rabin>().bytes;
+    (u64::from_le_bytes(fingerprint.try_into().unwrap()), schema.to_string())
+}
+
+#[test]
+fn what_a_later_version_wrote_is_read_and_what_nobody_wrote_stays_bytes() {
+    let (settings, topics) = lane("later");
+    let mut member = join(&settings, &membership(&topics, "only"));
+    assignment(&mut member, 12);
+    member.start(0, 0).unwrap();
+    let publisher = Publisher::open(&settings, PATIENCE).unwrap();
+    let send = |topic: String, key: &str, bytes: Vec<u8>| {
+        publisher.publish(&Message::new(topic, 0, key, Value::Bytes(bytes))).unwrap();
+        publisher.flush(PATIENCE).unwrap();
+    };
+    let (fingerprint, text) = later_schema();
+    let ours = AvroCodec::default().encode(&mark(7));
+    // The field more is the last one, and null: the first branch of its union.
+    let written_with = |fingerprint: u64| [&ours[..2], &fingerprint.to_le_bytes(), &ours[10..], &[0]].concat();
+
+    // As nobody's, before its schema is there, and as some version's after.
+    let unknown = written_with(fingerprint ^ 1);
+    send(topics.flows(), "s", unknown.clone());
+    assert_eq!(records(&mut member, 1)[0].1.value, Value::Bytes(unknown.clone()));
+    send(topics.schemas(), &format!("{fingerprint:016x}"), text.into_bytes());
+    send(topics.schemas(), &format!("{:016x}", fingerprint ^ 2), b"{\"not\": \"a schema\"}".to_vec());
+    send(topics.flows(), "s", written_with(fingerprint));
+    send(topics.flows(), "s", written_with(fingerprint ^ 2));
+    let read: Vec<Value> = records(&mut member, 2).into_iter().map(|(_, delivery)| delivery.value).collect();
+    assert_eq!(read, [mark(7), Value::Bytes(written_with(fingerprint ^ 2))]);
+    let warnings = member.take_warnings();
+    assert!(warnings.iter().any(|warning| warning.text.contains("is of no use")), "{warnings:?}");
 }

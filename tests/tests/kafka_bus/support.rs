@@ -33,6 +33,7 @@ pub fn membership(topics: &Topics, name: &str) -> Membership {
     Membership {
         group: format!("{}group", topics.prefix),
         topic: topics.flows(),
+        schemas: topics.schemas(),
         instance_id: Some(name.to_owned()),
         transactional_id: format!("{}{name}", topics.prefix),
     }

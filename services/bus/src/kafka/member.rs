@@ -19,9 +19,10 @@ use super::partition_reader::PartitionReader;
 use super::remedy;
 use super::settings::Settings;
 use super::transactions::Transactions;
-use crate::member::{Committed, Event, FaultPoint, Member, MemberError, OffsetCommit};
+use super::writers::Writers;
+use crate::member::{Committed, Event, FaultPoint, Member, MemberError, OffsetCommit, Remedy};
 use crate::wire::AvroCodec;
-use crate::{Delivery, Message};
+use crate::{Delivery, Message, Value};
 
 /// How long one question to a broker may take.
 const CALL: Duration = Duration::from_secs(2);
@@ -35,6 +36,9 @@ const SEEK_STEP: Duration = Duration::from_millis(10);
 /// Clients that have nothing to do are looked after this often.
 const TEND: Duration = Duration::from_secs(1);
 
+/// A static member whose name was taken hears of it within two heartbeats (`heartbeat.interval.ms` is 3 s by default).
+const HEAR: Duration = Duration::from_secs(7);
+
 /// How long dropping may take: closing can hang while brokers are away (rust-rdkafka #453, #509).
 const CLOSE: Duration = Duration::from_secs(5);
 
@@ -45,6 +49,8 @@ pub struct Membership {
     pub group: String,
     /// Input topic.
     pub topic: String,
+    /// Topic where schemas are looked up that are met for the first time.
+    pub schemas: String,
     /// Name of a static member; without it the group gives the partitions away as soon as the member leaves.
     pub instance_id: Option<String>,
     /// Name of its transactions: whoever registers it next fences this one.
@@ -69,6 +75,7 @@ pub struct KafkaMember {
     /// Some partition's offset is not in its log; the client does not say which.
     out_of_range: bool,
     codec: AvroCodec,
+    writers: Writers,
     faults: FaultPlan,
     began: Instant,
     tended: Instant,
@@ -104,6 +111,7 @@ impl KafkaMember {
         consumer.subscribe(&[topic]).map_err(|error| ConnectError::creation(settings, &error))?;
         let now = Instant::now();
         Ok(Self {
+            writers: Writers::new(&membership.schemas),
             membership,
             clients: Some(Clients { consumer, transactions, reader, watcher }),
             notices,
@@ -228,6 +236,29 @@ impl KafkaMember {
         })
     }
 
+    /// The transactional id seems to be another's. So it looks, too, where the coordinator gave a transaction up because its time
+    /// was over (KIP-588, of which librdkafka knows nothing yet). A true successor has the static member's name as well, or is
+    /// about to take it.
+    fn outdone(&self, error: MemberError) -> MemberError {
+        // Of a dynamic member's successor nothing would be heard.
+        if error.remedy != Remedy::Leave || self.membership.instance_id.is_none() {
+            return error;
+        }
+        let deadline = Instant::now() + HEAR;
+        while let Some(clients) = &self.clients
+            && Instant::now() < deadline
+        {
+            // Whatever is delivered now comes again: the member is at its end.
+            let heard = clients.consumer.poll(deadline.saturating_duration_since(Instant::now()));
+            if let Some(Err(fenced)) = heard
+                && fenced.rdkafka_error_code() == Some(RDKafkaErrorCode::FencedInstanceId)
+            {
+                return error;
+            }
+        }
+        MemberError::restart(format!("{}; and nobody has taken the member's place", error.detail))
+    }
+
     /// Looks after clients that are not polled for what they deliver: their errors are events too.
     fn tend(&mut self) -> Result<(), MemberError> {
         if self.tended.elapsed() < TEND {
@@ -243,12 +274,21 @@ impl KafkaMember {
 
     /// One look at the consumer: true where there was something.
     fn poll_once(&mut self, wait: Duration, into: &mut Vec<Event>) -> Result<bool, MemberError> {
-        let clients =
-            self.clients.as_ref().ok_or_else(|| MemberError::restart("the member is closed; a bug in Weir"))?;
-        match clients.consumer.poll(wait) {
+        let Some(Clients { consumer, reader, .. }) = &mut self.clients else {
+            return Err(MemberError::restart("the member is closed; a bug in Weir"));
+        };
+        match consumer.poll(wait) {
             Some(Ok(message)) => {
                 if let Some(partition) = self.positions.advance(message.partition(), message.offset()) {
-                    let delivery = decode::delivery_of(&self.membership.topic, &self.codec, &message);
+                    let topic = &self.membership.topic;
+                    let mut delivery = decode::delivery_of(topic, &self.codec, &message);
+                    if let Err(error) = resolve(topic, &mut delivery, &mut self.writers, reader, &self.notices) {
+                        // Not known what it is: it is to come again.
+                        drop(message);
+                        self.positions.start(partition, delivery.offset);
+                        self.place(partition, delivery.offset)?;
+                        return Err(error);
+                    }
                     into.push(Event::Record { partition, delivery });
                 }
                 return Ok(true);
@@ -310,10 +350,15 @@ impl Member for KafkaMember {
         max: usize,
         into: &mut Vec<Delivery>,
     ) -> Result<bool, MemberError> {
-        match self.clients.as_mut() {
-            Some(clients) => clients.reader.read(topic, partition, offset, max, into),
-            None => Err(MemberError::restart("the member is closed; a bug in Weir")),
+        let Some(Clients { reader, .. }) = &mut self.clients else {
+            return Err(MemberError::restart("the member is closed; a bug in Weir"));
+        };
+        let first = into.len();
+        let is_end = reader.read(topic, partition, offset, max, into)?;
+        for delivery in &mut into[first..] {
+            resolve(topic, delivery, &mut self.writers, reader, &self.notices)?;
         }
+        Ok(is_end)
     }
 
     fn committed(&mut self, partitions: &[u32]) -> Result<Vec<Option<Committed>>, MemberError> {
@@ -378,11 +423,11 @@ impl Member for KafkaMember {
     }
 
     fn begin(&mut self) -> Result<(), MemberError> {
-        self.clients()?.transactions.begin()
+        self.clients()?.transactions.begin().map_err(|error| self.outdone(error))
     }
 
     fn send(&mut self, message: &Message) -> Result<(), MemberError> {
-        self.clients()?.transactions.send(message)
+        self.clients()?.transactions.send(message).map_err(|error| self.outdone(error))
     }
 
     fn send_offsets(&mut self, offsets: &[OffsetCommit]) -> Result<(), MemberError> {
@@ -391,15 +436,15 @@ impl Member for KafkaMember {
         let Some(member) = clients.consumer.group_metadata() else {
             return Err(MemberError::restart("the consumer has no group; a bug in Weir"));
         };
-        clients.transactions.send_offsets(&self.membership.topic, offsets, member)
+        clients.transactions.send_offsets(&self.membership.topic, offsets, member).map_err(|error| self.outdone(error))
     }
 
     fn commit(&mut self) -> Result<(), MemberError> {
-        self.clients()?.transactions.commit()
+        self.clients()?.transactions.commit().map_err(|error| self.outdone(error))
     }
 
     fn abort(&mut self) -> Result<(), MemberError> {
-        self.clients()?.transactions.abort()
+        self.clients()?.transactions.abort().map_err(|error| self.outdone(error))
     }
 
     fn pass(&mut self, point: FaultPoint) -> Result<(), MemberError> {
@@ -421,6 +466,22 @@ impl Drop for KafkaMember {
         });
         let _ = close.recv_timeout(CLOSE);
     }
+}
+
+/// Reads what another version wrote; what nobody can read stays as it is.
+fn resolve(
+    topic: &str,
+    delivery: &mut Delivery,
+    writers: &mut Writers,
+    reader: &mut PartitionReader,
+    notices: &Notices,
+) -> Result<(), MemberError> {
+    if let Value::Bytes(bytes) = &delivery.value
+        && let Some(value) = writers.value_of(topic, bytes, reader, notices)?
+    {
+        delivery.value = value;
+    }
+    Ok(())
 }
 
 pub(super) fn partition_count(watcher: &BaseConsumer<Notices>, topic: &str) -> Result<u32, KafkaError> {

@@ -18,6 +18,8 @@ mod remedy;
 mod settings;
 mod standing;
 mod transactions;
+mod writer;
+mod writers;
 
 pub use admin::{Admin, AdminError, Creation, Growth, Scale};
 pub use connect::{ConnectError, ConnectFault};
