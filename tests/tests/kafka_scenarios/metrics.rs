@@ -3,20 +3,22 @@
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-use weir_tests::services::Service;
+use weir_tests::services::{Service, until};
 
 use crate::support::{judge_more, lane, stop};
 
 /// Metrics that must be there, with a label and its value.
-const OF_THE_DETECTOR: [&str; 6] = [
+const OF_THE_DETECTOR: [&str; 7] = [
     "weir_detector_records_total{",
     "weir_detector_commits_total{",
     "weir_detector_commit_duration_seconds_bucket{",
     "weir_detector_panes_closed_total{",
     "weir_detector_partitions_owned",
     "weir_engine_findings_total{",
+    "weir_detector_consumer_lag",
 ];
-const OF_RESULTS: [&str; 2] = ["weir_results_anomalies_total{", "weir_results_end_to_end_latency_seconds_bucket"];
+const OF_RESULTS: [&str; 3] =
+    ["weir_results_anomalies_total{", "weir_results_end_to_end_latency_seconds_bucket", "weir_results_consumer_lag"];
 
 /// The page, looked through by `promtool check metrics`.
 fn checked(service: &Service) -> String {
@@ -36,6 +38,14 @@ fn checked(service: &Service) -> String {
     page
 }
 
+/// Records, or findings, that each partition is behind.
+fn lags(page: &str) -> Vec<&str> {
+    page.lines()
+        .filter(|line| line.starts_with("weir_detector_consumer_lag") || line.starts_with("weir_results_consumer_lag"))
+        .filter_map(|line| line.rsplit(' ').next())
+        .collect()
+}
+
 #[test]
 fn metrics_are_as_prometheus_wants_them() {
     let lane = lane("metrics", 1);
@@ -43,10 +53,13 @@ fn metrics_are_as_prometheus_wants_them() {
     let results = lane.results(&[]);
     judge_more(&lane, 0, "scan_connect.pcap.gz");
     for (service, names) in [(&detector, &OF_THE_DETECTOR[..]), (&results, &OF_RESULTS[..])] {
+        // Levels are told every few seconds, the rest at once.
+        until("all that must be there is, and no lag where all is judged", || {
+            let Some((200, page)) = service.page("/metrics") else { return false };
+            names.iter().all(|name| page.contains(name)) && lags(&page).iter().all(|lag| *lag == "0")
+        });
         let page = checked(service);
-        for name in names {
-            assert!(page.contains(name), "{name} not in\n{page}");
-        }
+        assert!(!lags(&page).is_empty(), "{page}");
         // Addresses of the capture are nobody's label.
         assert!(!page.contains("10.0.0."), "{page}");
     }
