@@ -317,3 +317,52 @@ impl Failure {
         Self { exit_status: exit::INTERNAL, ..Self::usage(message) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn turn(watchdog: &Watchdog, shutdown: &Shutdown) -> Loop {
+        Loop {
+            heartbeat: watchdog.watch("test"),
+            ready: Health::default().readiness("test"),
+            shutdown: shutdown.clone(),
+        }
+    }
+
+    /// Lives until it ends: how many there were, and how the last ended.
+    fn lives(mut live: impl FnMut(usize) -> Result<(), End>) -> (usize, Result<(), Failure>) {
+        let watchdog = Watchdog::start(DEFAULT_PATIENCE).unwrap();
+        let mut count = 0;
+        let ended = relive(&turn(&watchdog, &Shutdown::default()), || {
+            count += 1;
+            live(count)
+        });
+        (count, ended)
+    }
+
+    #[test]
+    fn what_is_fatal_to_a_client_is_outlived_so_many_times() {
+        let fatal = || Err(End::Renew("the client is fenced".to_owned()));
+        assert_eq!(lives(|life| if life < 3 { fatal() } else { Ok(()) }), (3, Ok(())));
+        let never = lives(|_| fatal());
+        assert_eq!(never, (MOST_RENEWALS + 1, Err(Failure::restart("the client is fenced"))));
+    }
+
+    #[test]
+    fn a_true_successor_wins_and_a_right_that_lacks_is_told_at_once() {
+        for error in [ShardError::Fenced("by b".to_owned()), ShardError::Environment("grant it".to_owned())] {
+            let (count, ended) = lives(|_| Err(error.clone().into()));
+            assert_eq!((count, ended), (1, Err(Failure::from(error))));
+        }
+    }
+
+    #[test]
+    fn nobody_is_renewed_who_was_asked_to_stop() {
+        let watchdog = Watchdog::start(DEFAULT_PATIENCE).unwrap();
+        let shutdown = Shutdown::default();
+        shutdown.request();
+        let ended = relive(&turn(&watchdog, &shutdown), || Err(End::Renew("late".to_owned())));
+        assert_eq!(ended, Err(Failure::restart("late")));
+    }
+}
