@@ -14,6 +14,7 @@ use weir_bus::partition::{key_of, partition_of};
 use weir_bus::{Delivery, Value};
 use weir_runtime::TraceContext;
 use weir_schemas::{Flow, Mark, Micros, Record, rfc3339, schema};
+use weir_tests::services::until;
 
 use crate::fixture::{pcap, syns};
 use crate::support::{Lane, PATIENCE};
@@ -316,14 +317,16 @@ fn a_signal_ends_a_replay_with_end_marks_and_it_tells_of_itself_meanwhile() {
         }
     }
     assert!(replay.get("/readyz").starts_with("HTTP/1.0 200"), "{}", replay.get("/readyz"));
-    let metrics = replay.get("/metrics");
-    for name in [
+    // What was delivered is counted a moment after it can be read.
+    let names = [
         "weir_sensor_packets_total",
         "weir_sensor_deliveries_total{outcome=\"delivered\"",
         "weir_sensor_mark_delay_seconds",
-    ] {
-        assert!(metrics.lines().any(|line| line.starts_with(name)), "{name} not in {metrics}");
-    }
+    ];
+    until("the metrics are there", || {
+        let metrics = replay.get("/metrics");
+        names.iter().all(|name| metrics.lines().any(|line| line.starts_with(name)))
+    });
     let (status, complaint) = replay.terminate();
     assert_eq!(status, Some(0), "{complaint}");
     assert!(complaint.contains("weir: interrupted after "), "{complaint}");
