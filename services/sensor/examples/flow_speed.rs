@@ -90,15 +90,17 @@ fn flood(sources: u32) -> Vec<Packet> {
 }
 
 fn tcp(time: Micros, from: (u32, u16), to: (u32, u16), flags: u8, payload: u32) -> Packet {
-    let segment = TcpSegment { src_port: from.1, dst_port: to.1, flags, seq: 1, ack: 0, window: 1024, payload };
+    let segment =
+        TcpSegment { src_port: from.1, dst_port: to.1, flags, seq: 1, window: 1024, payload, ..TcpSegment::default() };
     let ip = IpPacket {
         src: Host::V4(from.0.into()),
         dst: Host::V4(to.0.into()),
         proto: 6,
         length: 40 + payload,
         ttl: 64,
+        id: 0,
         fragment: None,
         transport: Transport::Tcp(segment),
     };
-    Packet { time, src_mac: None, dst_mac: None, vlan: [0; 4], body: Body::Ip(ip) }
+    Packet { time, src_mac: None, dst_mac: None, vlan: [0; 4], tunnel: None, body: Body::Ip(ip) }
 }

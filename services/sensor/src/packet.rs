@@ -13,8 +13,49 @@ pub struct Packet {
     pub dst_mac: Option<[u8; 6]>,
     /// VLAN ids, outermost first; 0 ends the list.
     pub vlan: [u16; 4],
+    /// What carried the packet, if it came through a tunnel; the body is the inner packet then.
+    pub tunnel: Option<Box<Encapsulation>>,
     /// What the frame carries.
     pub body: Body,
+}
+
+/// The tunnel that a packet was taken out of: with several, the innermost, which carries the flow that is judged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Encapsulation {
+    /// `vxlan`, `gre`, …
+    pub kind: &'static str,
+    /// Whom the tunnel connects.
+    pub ends: TunnelEnds,
+    /// VNI, key, session or label; 0 where there is none.
+    pub id: u32,
+    /// IP length of the outermost IP packet, bytes; `None` where there is no IP outside.
+    pub length: Option<u32>,
+    /// The outermost IP packet was a first fragment: later ones carry more of the inner packet.
+    pub fragment: Option<OuterFragment>,
+    /// Tunnels around the packet.
+    pub layers: u8,
+}
+
+/// The two ends of a tunnel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TunnelEnds {
+    /// Sender and receiver of the outer IP packet.
+    Hosts(Host, Host),
+    /// Sender and receiver of the frame, for a tunnel right on a link.
+    Macs([u8; 6], [u8; 6]),
+}
+
+/// The fragment of an outer IP packet that holds the beginning of an inner one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OuterFragment {
+    /// Sender of the outer packet.
+    pub src: Host,
+    /// Its receiver.
+    pub dst: Host,
+    /// Its protocol.
+    pub proto: u8,
+    /// Its identification.
+    pub id: u32,
 }
 
 /// What a frame carries.
@@ -41,6 +82,8 @@ pub struct IpPacket {
     pub length: u32,
     /// TTL or hop limit.
     pub ttl: u8,
+    /// IPv4 identification; 0 for IPv6.
+    pub id: u16,
     /// Set on fragments.
     pub fragment: Option<Fragment>,
     /// What follows.
@@ -72,7 +115,7 @@ pub enum Transport {
 }
 
 /// A TCP segment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TcpSegment {
     /// Source port.
     pub src_port: u16,
@@ -88,6 +131,95 @@ pub struct TcpSegment {
     pub window: u16,
     /// Payload bytes on the wire.
     pub payload: u32,
+    /// Checksum as on the wire; 0 where cut off.
+    pub checksum: u16,
+    /// The sender's timestamp option.
+    pub timestamp: Option<u32>,
+    /// An option contradicts itself or runs over the header.
+    pub bad_options: bool,
+    /// What a SYN or SYN-ACK says about its sender, where its options were captured.
+    pub syn: Option<SynShape>,
+}
+
+/// What a SYN or SYN-ACK says about the stack that sent it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SynShape {
+    /// It is a SYN-ACK.
+    pub is_answer: bool,
+    /// Maximum segment size offered, bytes.
+    pub mss: Option<u16>,
+    /// Window scale offered, bits.
+    pub scale: Option<u8>,
+    /// SACK permitted.
+    pub sack: bool,
+    /// Timestamps offered.
+    pub timestamps: bool,
+    /// Option kinds in wire order: the first `order_length` are meant, later ones than these 16 are left out.
+    pub order: [u8; 16],
+    /// Places of `order` in use.
+    pub order_length: u8,
+    /// Oddities, bits of [`quirk`].
+    pub quirks: u32,
+}
+
+impl SynShape {
+    /// Notes the kind of the next option.
+    pub fn note_kind(&mut self, kind: u8) {
+        if let Some(place) = self.order.get_mut(usize::from(self.order_length)) {
+            *place = kind;
+            self.order_length += 1;
+        }
+    }
+
+    /// Option kinds in wire order.
+    #[must_use]
+    pub fn kinds(&self) -> &[u8] {
+        self.order.get(..usize::from(self.order_length)).unwrap_or_default()
+    }
+}
+
+/// Oddities of a SYN or SYN-ACK, in the order of p0f's signature field.
+pub mod quirk {
+    /// IPv4: don't fragment.
+    pub const DONT_FRAGMENT: u32 = 1;
+    /// IPv4: don't fragment, and an identification nevertheless.
+    pub const ID_SET: u32 = 1 << 1;
+    /// IPv4: may be fragmented, and has no identification.
+    pub const ID_ZERO: u32 = 1 << 2;
+    /// ECN bits of IP or TCP.
+    pub const ECN: u32 = 1 << 3;
+    /// IPv4: the reserved flag is set.
+    pub const RESERVED: u32 = 1 << 4;
+    /// IPv6: a flow label.
+    pub const FLOW_LABEL: u32 = 1 << 5;
+    /// Sequence number zero.
+    pub const SEQUENCE_ZERO: u32 = 1 << 6;
+    /// An acknowledgement number without the flag.
+    pub const ACK_WITHOUT_FLAG: u32 = 1 << 7;
+    /// The flag with an acknowledgement number of zero.
+    pub const FLAG_WITHOUT_ACK: u32 = 1 << 8;
+    /// An urgent pointer without the flag.
+    pub const URGENT_WITHOUT_FLAG: u32 = 1 << 9;
+    /// URG.
+    pub const URGENT: u32 = 1 << 10;
+    /// PSH.
+    pub const PUSH: u32 = 1 << 11;
+    /// Its own timestamp is zero.
+    pub const OWN_TIMESTAMP_ZERO: u32 = 1 << 12;
+    /// A SYN that echoes a timestamp.
+    pub const PEER_TIMESTAMP: u32 = 1 << 13;
+    /// Bytes other than zero after the end of the options.
+    pub const DATA_AFTER_OPTIONS: u32 = 1 << 14;
+    /// A window scale above 14.
+    pub const EXCESSIVE_SCALE: u32 = 1 << 15;
+    /// Options that contradict themselves.
+    pub const BAD_OPTIONS: u32 = 1 << 16;
+
+    /// p0f's names, by the number of the bit.
+    pub const NAMES: [&str; 17] = [
+        "df", "id+", "id-", "ecn", "0+", "flow", "seq-", "ack+", "ack-", "uptr+", "urgf+", "pushf+", "ts1-", "ts2+",
+        "opt+", "exws", "bad",
+    ];
 }
 
 /// TCP flag bits as on the wire (RFC 9293 §3.1).

@@ -362,11 +362,12 @@ mod tests {
                 proto: 17,
                 length: 36,
                 ttl: 64,
+                id: 0,
                 fragment: None,
                 transport: Transport::Udp(udp),
             };
             let time = 1_700_000_000 * SECOND_US + Micros::from(number) * gap;
-            Packet { time, src_mac: None, dst_mac: None, vlan: [0; 4], body: Body::Ip(ip) }
+            Packet { time, src_mac: None, dst_mac: None, vlan: [0; 4], tunnel: None, body: Body::Ip(ip) }
         };
         let packets: Vec<_> = (0..count).map(packet).collect();
         let config = SensorConfig {

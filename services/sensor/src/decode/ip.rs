@@ -4,24 +4,28 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use weir_schemas::Host;
 
+use super::tunnel::{self, Opened};
 use super::{DecodeError, number16, number32, transport};
-use crate::packet::{Body, Fragment, IpPacket, Packet, Quoted, Transport};
+use crate::packet::{Body, Fragment, IpPacket, Packet, Quoted, TcpSegment, Transport, quirk};
 
 const AUTHENTICATION: u8 = 51;
 const NO_NEXT_HEADER: u8 = 59;
 
 /// The headers of a packet up to its transport header.
-struct Network<'a> {
-    src: Host,
-    dst: Host,
-    proto: u8,
-    length: u32,
+pub(super) struct Network<'a> {
+    pub(super) src: Host,
+    pub(super) dst: Host,
+    pub(super) proto: u8,
+    pub(super) length: u32,
     ttl: u8,
-    fragment: Option<Fragment>,
+    id: u16,
+    /// Oddities of the header that a SYN's shape holds.
+    quirks: u32,
+    pub(super) fragment: Option<Fragment>,
     /// Captured bytes after the last network header, without padding of the link layer.
-    payload: &'a [u8],
+    pub(super) payload: &'a [u8],
     /// Bytes after the last network header on the wire.
-    payload_wire: u32,
+    pub(super) payload_wire: u32,
     error: Option<DecodeError>,
 }
 
@@ -34,21 +38,48 @@ pub(super) fn decode(packet: &mut Packet, data: &[u8], wire: u32) -> Option<Deco
     };
     let mut error = network.error;
     let later_fragment = network.fragment.is_some_and(|fragment| fragment.offset != 0);
-    let transport = if later_fragment || error.is_some() {
-        Transport::None
-    } else {
+    let is_readable = !later_fragment && error.is_none();
+    if is_readable && tunnel::is_candidate(network.proto, network.payload) {
+        match tunnel::open(packet, &network) {
+            Opened::Plain => {}
+            Opened::Inner(error) => return error,
+            Opened::Strange(strange) => error = Some(strange),
+        }
+    }
+    let mut transport = if is_readable {
         transport::decode(network.proto, network.payload, network.payload_wire, &mut error)
+    } else {
+        Transport::None
     };
+    if let Transport::Tcp(TcpSegment { syn: Some(shape), .. }) = &mut transport {
+        shape.quirks |= network.quirks;
+    }
+    set_body(packet, network, transport);
+    error
+}
+
+#[inline]
+fn set_body(packet: &mut Packet, network: Network<'_>, transport: Transport) {
     packet.body = Body::Ip(IpPacket {
         src: network.src,
         dst: network.dst,
         proto: network.proto,
         length: network.length,
         ttl: network.ttl,
+        id: network.id,
         fragment: network.fragment,
         transport,
     });
-    error
+}
+
+/// Whether an IP header that nothing announces fits the bytes it stands in.
+pub(super) fn is_plausible(data: &[u8], wire: u32) -> bool {
+    let length = number16(data, 2).map(u32::from);
+    match data.first().map(|byte| (byte >> 4, byte & 0x0f)) {
+        Some((4, words)) => words >= 5 && length.is_some_and(|length| length == 0 || (20..=wire).contains(&length)),
+        Some((6, _)) => number16(data, 4).is_some_and(|payload| u32::from(payload) + 40 <= wire),
+        _ => false,
+    }
 }
 
 /// The packet that an ICMP error quotes, if enough of it is there.
@@ -89,12 +120,9 @@ fn version4(data: &[u8], wire: u32) -> Result<Network<'_>, DecodeError> {
     // Segmentation offload leaves the field 0 in packets captured before they are cut up.
     let length = if total_length == 0 { wire } else { total_length };
     let flags_offset = u16::from_be_bytes([header[6], header[7]]);
+    let id = u16::from_be_bytes([header[4], header[5]]);
     let (more, offset) = (flags_offset & 0x2000 != 0, (flags_offset & 0x1fff) * 8);
-    let fragment = (more || offset != 0).then(|| Fragment {
-        id: u32::from(u16::from_be_bytes([header[4], header[5]])),
-        offset,
-        more,
-    });
+    let fragment = (more || offset != 0).then(|| Fragment { id: u32::from(id), offset, more });
     let end = data.len().min(length as usize);
     let mut network = Network {
         src: Host::V4(Ipv4Addr::new(header[12], header[13], header[14], header[15])),
@@ -102,6 +130,8 @@ fn version4(data: &[u8], wire: u32) -> Result<Network<'_>, DecodeError> {
         proto: header[9],
         length,
         ttl: header[8],
+        id,
+        quirks: quirks4(header[1], header[6], id),
         fragment,
         payload: data.get(header_length..end).unwrap_or_default(),
         payload_wire: length.saturating_sub(header_length as u32),
@@ -111,6 +141,28 @@ fn version4(data: &[u8], wire: u32) -> Result<Network<'_>, DecodeError> {
         extension_headers(&mut network, DecodeError::Ipv4);
     }
     Ok(network)
+}
+
+#[inline]
+fn quirks4(service: u8, flags: u8, id: u16) -> u32 {
+    let mut quirks = if service & 3 != 0 { quirk::ECN } else { 0 };
+    if flags & 0x80 != 0 {
+        quirks |= quirk::RESERVED;
+    }
+    match (flags & 0x40 != 0, id) {
+        (true, 0) => quirks |= quirk::DONT_FRAGMENT,
+        (true, _) => quirks |= quirk::DONT_FRAGMENT | quirk::ID_SET,
+        (false, 0) => quirks |= quirk::ID_ZERO,
+        (false, _) => {}
+    }
+    quirks
+}
+
+#[inline]
+fn quirks6(first: [u8; 4]) -> u32 {
+    let word = u32::from_be_bytes(first);
+    let ecn = if word & 0x0030_0000 != 0 { quirk::ECN } else { 0 };
+    if word & 0x000f_ffff != 0 { ecn | quirk::FLOW_LABEL } else { ecn }
 }
 
 #[inline]
@@ -131,6 +183,8 @@ fn version6(data: &[u8], wire: u32) -> Result<Network<'_>, DecodeError> {
         proto: header[6],
         length,
         ttl: header[7],
+        id: 0,
+        quirks: quirks6([header[0], header[1], header[2], header[3]]),
         fragment: None,
         payload: &data[40..data.len().min(length as usize)],
         payload_wire: length - 40,

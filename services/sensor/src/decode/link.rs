@@ -1,5 +1,6 @@
 //! Link layers: down to the first IP or ARP header.
 
+use super::tunnel::{mpls, pppoe};
 use super::{DecodeError, arp, ip, number16, number32};
 use crate::packet::Packet;
 
@@ -67,15 +68,7 @@ const IPV6: u16 = 0x86dd;
 
 pub(super) fn decode(link: LinkType, packet: &mut Packet, data: &[u8], wire_length: u32) -> Option<DecodeError> {
     match link {
-        LinkType::Ethernet => {
-            let Some(header) = data.first_chunk::<14>() else {
-                return Some(DecodeError::Link);
-            };
-            packet.dst_mac = header.first_chunk().copied();
-            packet.src_mac = header[6..].first_chunk().copied();
-            let ether_type = u16::from_be_bytes([header[12], header[13]]);
-            payload(packet, ether_type, &data[14..], wire_length.saturating_sub(14))
-        }
+        LinkType::Ethernet => ethernet(packet, data, wire_length),
         LinkType::RawIp => ip::decode(packet, data, wire_length),
         LinkType::Loopback => loopback(packet, data, wire_length),
         LinkType::LinuxCooked => cooked(packet, data, wire_length, 16, 14, 4),
@@ -83,9 +76,20 @@ pub(super) fn decode(link: LinkType, packet: &mut Packet, data: &[u8], wire_leng
     }
 }
 
+/// An Ethernet frame, on a wire or in a tunnel.
+#[inline]
+pub(super) fn ethernet(packet: &mut Packet, data: &[u8], wire: u32) -> Option<DecodeError> {
+    let Some(header) = data.first_chunk::<14>() else {
+        return Some(DecodeError::Link);
+    };
+    packet.dst_mac = header.first_chunk().copied();
+    packet.src_mac = header[6..].first_chunk().copied();
+    let ether_type = u16::from_be_bytes([header[12], header[13]]);
+    payload(packet, ether_type, &data[14..], wire.saturating_sub(14))
+}
+
 /// What follows an Ethernet type.
 fn payload(packet: &mut Packet, mut ether_type: u16, mut data: &[u8], mut wire: u32) -> Option<DecodeError> {
-    let mut vlans = 0;
     loop {
         match ether_type {
             IPV4 | IPV6 => return ip::decode(packet, data, wire),
@@ -97,14 +101,14 @@ fn payload(packet: &mut Packet, mut ether_type: u16, mut data: &[u8], mut wire: 
                 };
                 // Id 0 is a priority tag: it names no VLAN (IEEE 802.1Q §9.6).
                 let id = control & 0x0fff;
-                if id != 0 && vlans < packet.vlan.len() {
-                    packet.vlan[vlans] = id;
-                    vlans += 1;
+                // Behind those of the frame around a tunnel, if there is one.
+                if let Some(free) = packet.vlan.iter_mut().find(|place| **place == 0) {
+                    *free = id;
                 }
                 (ether_type, data, wire) = (inner, &data[4..], wire.saturating_sub(4));
             }
-            0x8847 | 0x8848 => return mpls(packet, data, wire),
-            0x8864 => return pppoe(packet, data, wire),
+            0x8847 | 0x8848 => return mpls::decode(packet, data, wire),
+            0x8864 => return pppoe::decode(packet, data, wire),
             // IEEE 802.3: a length, then LLC. SNAP with organisation 0 holds an Ethernet type (RFC 1042).
             0..=1500 => {
                 let Some([0xaa, 0xaa, 3, 0, 0, 0, high, low]) = data.first_chunk::<8>() else {
@@ -121,32 +125,11 @@ fn payload(packet: &mut Packet, mut ether_type: u16, mut data: &[u8], mut wire: 
     }
 }
 
-/// MPLS labels (RFC 3032) do not say what follows the last one: an IP version is tried, anything else is no IP.
-fn mpls(packet: &mut Packet, mut data: &[u8], mut wire: u32) -> Option<DecodeError> {
-    loop {
-        let Some(label) = number32(data, 0) else {
-            return Some(DecodeError::Link);
-        };
-        (data, wire) = (&data[4..], wire.saturating_sub(4));
-        if label & 0x100 != 0 {
-            break;
-        }
-    }
-    match data.first().map(|byte| byte >> 4) {
-        Some(4 | 6) => ip::decode(packet, data, wire),
-        _ => None,
-    }
-}
-
-/// PPP over Ethernet, session stage (RFC 2516 §4).
-fn pppoe(packet: &mut Packet, data: &[u8], wire: u32) -> Option<DecodeError> {
-    let Some(protocol) = number16(data, 6) else {
-        return Some(DecodeError::Link);
-    };
-    match protocol {
-        0x0021 | 0x0057 => ip::decode(packet, &data[8..], wire.saturating_sub(8)),
-        _ => None,
-    }
+/// Whether the Ethernet type of a frame that nothing announces is one that bridges carry.
+pub(super) fn names_a_protocol(frame: &[u8]) -> bool {
+    let known =
+        |number| matches!(number, IPV4 | IPV6 | ARP | 0x8100 | 0x88a8 | 0x9100 | 0x8847 | 0x8848 | 0x8863 | 0x8864);
+    number16(frame, 12).is_some_and(known)
 }
 
 fn loopback(packet: &mut Packet, data: &[u8], wire: u32) -> Option<DecodeError> {

@@ -6,9 +6,11 @@
 mod arp;
 mod ip;
 mod link;
+mod options;
 #[cfg(test)]
 mod oracle_tests;
 mod transport;
+mod tunnel;
 
 pub use link::LinkType;
 use weir_schemas::Micros;
@@ -36,6 +38,24 @@ pub enum DecodeError {
     Icmp,
     /// An ARP message that does not fit.
     Arp,
+    /// VXLAN whose inner frame carries no packet that can be decoded.
+    Vxlan,
+    /// Likewise Geneve.
+    Geneve,
+    /// GRE of another version, with source routes, or around something that cannot be decoded.
+    Gre,
+    /// ERSPAN of another type, or around something that cannot be decoded.
+    Erspan,
+    /// IP in IP around something that is none.
+    IpInIp,
+    /// Teredo around something that cannot be decoded.
+    Teredo,
+    /// PPP over Ethernet with a protocol that cannot be decoded.
+    Pppoe,
+    /// MPLS labels before something that is neither IP nor Ethernet.
+    Mpls,
+    /// More tunnels inside each other than are opened.
+    TunnelNesting,
     /// A line of text that looks like a packet and cannot be understood.
     Text,
 }
@@ -54,6 +74,15 @@ impl DecodeError {
             Self::Udp => "udp",
             Self::Icmp => "icmp",
             Self::Arp => "arp",
+            Self::Vxlan => "vxlan",
+            Self::Geneve => "geneve",
+            Self::Gre => "gre",
+            Self::Erspan => "erspan",
+            Self::IpInIp => "ip_in_ip",
+            Self::Teredo => "teredo",
+            Self::Pppoe => "pppoe",
+            Self::Mpls => "mpls",
+            Self::TunnelNesting => "tunnel_nesting",
             Self::Text => "text",
         }
     }
@@ -63,7 +92,7 @@ impl DecodeError {
 /// decoded before it; a frame of which nothing could be decoded is [`Body::Other`].
 #[must_use]
 pub fn decode_frame(link: LinkType, time: Micros, captured: &[u8], wire_length: u32) -> (Packet, Option<DecodeError>) {
-    let mut packet = Packet { time, src_mac: None, dst_mac: None, vlan: [0; 4], body: Body::Other };
+    let mut packet = Packet { time, src_mac: None, dst_mac: None, vlan: [0; 4], tunnel: None, body: Body::Other };
     let error = link::decode(link, &mut packet, captured, wire_length);
     (packet, error)
 }

@@ -1,7 +1,8 @@
 //! TCP (RFC 9293), UDP (RFC 768), ICMP (RFC 792) and its IPv6 form (RFC 4443).
 
+use super::options::{self, Options};
 use super::{DecodeError, ip, number16, number32};
-use crate::packet::{IcmpMessage, TcpSegment, Transport, UdpDatagram};
+use crate::packet::{IcmpMessage, TcpSegment, Transport, UdpDatagram, tcp_flag};
 
 const ICMP: u8 = 1;
 const TCP: u8 = 6;
@@ -32,14 +33,28 @@ fn tcp(data: &[u8], wire: u32, error: &mut Option<DecodeError>) -> Option<TcpSeg
     if header_length < 20 || header_length > wire {
         *error = Some(DecodeError::Tcp);
     }
+    let flags = header[13];
+    let (seq, ack) = (number32(data, 4)?, number32(data, 8)?);
+    let captured = data.get(20..(header_length as usize).max(20));
+    let (mut syn, mut read) = (None, Options::default());
+    if let Some(captured) = captured {
+        if flags & tcp_flag::SYN != 0 {
+            syn = Some(options::shape_of(flags, seq, ack, number16(data, 18).unwrap_or(0)));
+        }
+        read = options::read(captured, syn.as_mut());
+    }
     Some(TcpSegment {
         src_port: u16::from_be_bytes([header[0], header[1]]),
         dst_port: u16::from_be_bytes([header[2], header[3]]),
-        seq: u32::from_be_bytes([header[4], header[5], header[6], header[7]]),
-        ack: u32::from_be_bytes([header[8], header[9], header[10], header[11]]),
-        flags: header[13],
+        seq,
+        ack,
+        flags,
         window: number16(data, 14).unwrap_or(0),
         payload: wire.saturating_sub(header_length.max(20)),
+        checksum: number16(data, 16).unwrap_or(0),
+        timestamp: read.timestamp,
+        bad_options: read.is_damaged,
+        syn,
     })
 }
 

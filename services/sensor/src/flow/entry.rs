@@ -9,7 +9,7 @@ use super::observe::Observation;
 use super::orientation::Evidence;
 use super::slab::NONE;
 use super::tcp::{EndState, TcpTrack};
-use crate::packet::tcp_flag;
+use crate::packet::{Encapsulation, tcp_flag};
 
 /// Which silence ends the flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +53,8 @@ pub(super) struct FlowEntry {
     pub(super) tcp: TcpTrack,
     /// Both hosts, where one of them is a name.
     pub(super) names: Option<Box<[Host; 2]>>,
+    /// What carried the packet that it, or its resumption, began with.
+    pub(super) tunnel: Option<Box<Encapsulation>>,
     /// Place in the list of its class.
     pub(super) activity: Links,
     /// Place in the list of flows that wait for an outcome.
@@ -85,6 +87,8 @@ pub(super) struct FlowEntry {
     pub(super) ended: Option<EndReason>,
     pub(super) first_flags: u8,
     pub(super) first_sender: u8,
+    /// The end that sent the packet whose tunnel is kept: not always the first, in a flow that resumed.
+    pub(super) tunnel_sender: u8,
     pub(super) first_kind: (u8, u8),
     /// The end whose SYN began the flow.
     pub(super) syn_end: Option<u8>,
@@ -108,6 +112,8 @@ impl FlowEntry {
             bytes: [0; 2],
             tcp: TcpTrack::default(),
             names: has_name.then(|| Box::new([hosts[0].clone(), hosts[1].clone()])),
+            tunnel: observation.tunnel.map(|tunnel| Box::new(tunnel.clone())),
+            tunnel_sender: observation.sender as u8,
             activity: Links::NOWHERE,
             held: Links::NOWHERE,
             newest: NONE,

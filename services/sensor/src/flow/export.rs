@@ -1,7 +1,7 @@
 //! From slices to records: when they may go, in which order, and what they say.
 
 use weir_schemas::flow::{VANTAGE_FORWARD, VANTAGE_REVERSE};
-use weir_schemas::{Counts, End, EndReason, Flow, Host, Link, Micros, Outcome, PANE_US, Tcp, Text};
+use weir_schemas::{Counts, End, EndReason, Flow, Host, Link, Micros, Outcome, PANE_US, Tcp, Text, Tunnel};
 
 use super::community::{FirstMessage, digest, flow_id};
 use super::entry::FlowEntry;
@@ -11,6 +11,7 @@ use super::list::List;
 use super::slab::NONE;
 use super::table::FlowTable;
 use super::tcp::conn_state;
+use crate::packet::TunnelEnds;
 
 const TCP: u16 = 6;
 
@@ -257,7 +258,7 @@ impl FlowTable {
             icmp_type: is_icmp.then_some(entry.first_kind.0),
             icmp_code: is_icmp.then_some(entry.first_kind.1),
             vlan: entry.vlan.iter().copied().take_while(|&id| id != 0).collect(),
-            tunnel: None,
+            tunnel: tunnel(entry, source),
             initiator,
             vantage: vantage(source, VANTAGE_FORWARD) | vantage(responder, VANTAGE_REVERSE),
             outcome: if holds_attempt { entry.outcome } else { Outcome::None },
@@ -287,6 +288,23 @@ fn end(entry: &FlowEntry, end: usize) -> End {
     let has_ports = matches!(entry.key.protocol, TCP | 17);
     let mac = entry.mac_known[end].then_some(entry.macs[end]);
     End { mac, ..End::new(host, if has_ports { entry.key.ports[end] } else { 0 }) }
+}
+
+/// The tunnel as the source's packets travel it.
+fn tunnel(entry: &FlowEntry, source: usize) -> Option<Box<Tunnel>> {
+    let tunnel = entry.tunnel.as_deref()?;
+    let (from, to) = match &tunnel.ends {
+        TunnelEnds::Hosts(from, to) => (from.clone(), to.clone()),
+        TunnelEnds::Macs(from, to) => (mac_name(*from), mac_name(*to)),
+    };
+    let is_forward = usize::from(entry.tunnel_sender) == source;
+    let (outer_src, outer_dst) = if is_forward { (from, to) } else { (to, from) };
+    Some(Box::new(Tunnel { kind: tunnel.kind.into(), outer_src, outer_dst, id: tunnel.id }))
+}
+
+/// What stands for the address of a tunnel's end that has none.
+fn mac_name(mac: [u8; 6]) -> Host {
+    Host::Name(mac.map(|byte| format!("{byte:02x}")).join(":").into())
 }
 
 fn link(entry: &FlowEntry, source: usize) -> Link {

@@ -8,7 +8,7 @@ use super::key::{ARP, FlowKey};
 use super::orientation::{Evidence, Rank};
 use super::services::is_well_known;
 use crate::packet::tcp_flag::{ACK, RST, SYN};
-use crate::packet::{ArpPacket, Body, IcmpMessage, IpPacket, Packet, Quoted, Transport};
+use crate::packet::{ArpPacket, Body, Encapsulation, IcmpMessage, IpPacket, Packet, Quoted, Transport};
 
 const TCP: u8 = 6;
 const UDP: u8 = 17;
@@ -24,7 +24,8 @@ pub(super) struct Observation<'a> {
     pub(super) hosts: [&'a Host; 2],
     pub(super) macs: [Option<[u8; 6]>; 2],
     pub(super) vlan: [u16; 4],
-    /// IP length, or the ARP packet's.
+    pub(super) tunnel: Option<&'a Encapsulation>,
+    /// IP length of the outermost packet, or the ARP packet's.
     pub(super) bytes: u32,
     pub(super) payload: u32,
     pub(super) content: Content,
@@ -117,7 +118,21 @@ pub(super) fn observe<'a>(packet: &'a Packet, fragments: &mut Fragments, now: Mi
     };
     observation.time = packet.time;
     observation.vlan = packet.vlan;
+    if let Some(tunnel) = packet.tunnel.as_deref() {
+        observation.tunnel = Some(tunnel);
+        note_tunnel(&mut observation, tunnel, fragments, now);
+    }
     Some(observation)
+}
+
+/// A packet out of a tunnel counts with all the bytes that carried it, and so do the later fragments of the outer packet.
+fn note_tunnel(observation: &mut Observation<'_>, tunnel: &Encapsulation, fragments: &mut Fragments, now: Micros) {
+    observation.bytes = tunnel.length.unwrap_or(observation.bytes);
+    if let Some(outer) = &tunnel.fragment {
+        let (source, destination) = (outer.src.clone(), outer.dst.clone());
+        let datagram = Datagram { source, destination, protocol: outer.proto, id: outer.id };
+        fragments.remember(now, datagram, observation.key, observation.sender);
+    }
 }
 
 fn of_ip<'a>(packet: &Packet, ip: &'a IpPacket, fragments: &mut Fragments, now: Micros) -> Observation<'a> {
@@ -178,6 +193,7 @@ fn of_ip<'a>(packet: &Packet, ip: &'a IpPacket, fragments: &mut Fragments, now: 
         hosts: by_end(sender, &ip.src, &ip.dst),
         macs: by_end(sender, packet.src_mac, packet.dst_mac),
         vlan: packet.vlan,
+        tunnel: None,
         bytes: ip.length,
         payload,
         content,
@@ -202,6 +218,7 @@ fn of_error<'a>(packet: &Packet, ip: &'a IpPacket, message: &IcmpMessage, quoted
         // The frame came from the router that complains, which is no end of the flow.
         macs: by_end(sender, None, packet.dst_mac),
         vlan: packet.vlan,
+        tunnel: None,
         bytes: ip.length,
         payload: 0,
         content: Content::Error(icmp::error_outcome(ip.proto, message.kind, message.code)),
@@ -226,6 +243,7 @@ fn of_arp(arp: &ArpPacket) -> Observation<'_> {
         hosts: by_end(sender, &arp.sender, &arp.target),
         macs: by_end(sender, Some(arp.sender_mac), target_mac),
         vlan: [0; 4],
+        tunnel: None,
         bytes: arp.length,
         payload: 0,
         content,

@@ -288,7 +288,8 @@ impl PcapngReader {
         let (packet, error) = match link {
             Some(link) => decode_frame(link, time, data, block.wire),
             None => {
-                let packet = Packet { time, src_mac: None, dst_mac: None, vlan: [0; 4], body: Body::Other };
+                let packet =
+                    Packet { time, src_mac: None, dst_mac: None, vlan: [0; 4], tunnel: None, body: Body::Other };
                 (packet, Some(DecodeError::LinkType))
             }
         };

@@ -4,6 +4,7 @@ mod lifetimes;
 mod orientation;
 mod outcomes;
 mod properties;
+mod tunnels;
 
 use weir_schemas::{Flow, Host, Micros, SECOND_US};
 
@@ -29,8 +30,8 @@ pub(super) const SERVER: (&str, u16) = ("10.0.0.2", 80);
 
 pub(super) fn ip(time: Micros, src: &str, dst: &str, proto: u8, transport: Transport) -> Packet {
     let (src, dst) = (Host::parse(src), Host::parse(dst));
-    let body = Body::Ip(IpPacket { src, dst, proto, length: 60, ttl: 64, fragment: None, transport });
-    Packet { time, src_mac: None, dst_mac: None, vlan: [0; 4], body }
+    let body = Body::Ip(IpPacket { src, dst, proto, length: 60, ttl: 64, id: 0, fragment: None, transport });
+    Packet { time, src_mac: None, dst_mac: None, vlan: [0; 4], tunnel: None, body }
 }
 
 pub(super) fn tcp(time: Micros, from: (&str, u16), to: (&str, u16), flags: u8) -> Packet {
@@ -38,7 +39,8 @@ pub(super) fn tcp(time: Micros, from: (&str, u16), to: (&str, u16), flags: u8) -
 }
 
 pub(super) fn tcp_with(time: Micros, from: (&str, u16), to: (&str, u16), flags: u8, seq: u32, payload: u32) -> Packet {
-    let segment = TcpSegment { src_port: from.1, dst_port: to.1, flags, seq, ack: 0, window: 1024, payload };
+    let segment =
+        TcpSegment { src_port: from.1, dst_port: to.1, flags, seq, window: 1024, payload, ..TcpSegment::default() };
     ip(time, from.0, to.0, 6, Transport::Tcp(segment))
 }
 
@@ -84,7 +86,7 @@ pub(super) fn arp(time: Micros, op: u16, sender: &str, target: &str) -> Packet {
         target: Host::parse(target),
         length: 28,
     });
-    Packet { time, src_mac: None, dst_mac: None, vlan: [0; 4], body }
+    Packet { time, src_mac: None, dst_mac: None, vlan: [0; 4], tunnel: None, body }
 }
 
 pub(super) fn fragment(mut packet: Packet, id: u32, offset: u16) -> Packet {

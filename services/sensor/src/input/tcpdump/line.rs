@@ -31,7 +31,7 @@ pub struct TextPacket {
 #[must_use]
 pub fn parse_line(text: &str) -> Option<TextPacket> {
     let (stamp, text) = stamp::parse(text)?;
-    let mut packet = Packet { time: 0, src_mac: None, dst_mac: None, vlan: [0; 4], body: Body::Other };
+    let mut packet = Packet { time: 0, src_mac: None, dst_mac: None, vlan: [0; 4], tunnel: None, body: Body::Other };
     let (family, text, frame_length) = link(text, &mut packet);
     let (body, error) = match family {
         Family::V4 => ip(text, 20),
@@ -187,6 +187,7 @@ fn ip(text: &str, header: u32) -> (Body, Option<DecodeError>) {
         proto: verbose.proto.filter(|_| matches!(found.transport, Transport::None)).unwrap_or(found.proto),
         length: verbose.length.unwrap_or(header.saturating_add(found.length)),
         ttl: verbose.ttl,
+        id: 0,
         fragment: verbose.fragment,
         transport: found.transport,
     };
@@ -274,6 +275,7 @@ fn tcp(src: End<'_>, dst: End<'_>, text: &str) -> Upper {
         ack: number("ack ").unwrap_or(0) as u32,
         window: number("win ").unwrap_or(0) as u16,
         payload,
+        ..TcpSegment::default()
     };
     let length = payload.saturating_add(20 + options_length(options));
     Upper { src, dst, proto: 6, transport: Transport::Tcp(segment), length, error }
