@@ -1,6 +1,6 @@
 //! Data sets that wait for their template, within a bound: templates come every few minutes, data from the first second.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::SocketAddr;
 
 use weir_schemas::{Micros, SECOND_US};
@@ -36,7 +36,10 @@ pub(super) struct HeldSet {
 /// The sets that wait, in the order in which they came.
 #[derive(Debug, Default)]
 pub(super) struct Held {
-    sets: VecDeque<HeldSet>,
+    sets: BTreeMap<u64, HeldSet>,
+    /// The numbers of the sets of each template.
+    by_template: HashMap<(Scope, u16), VecDeque<u64>>,
+    number: u64,
     bytes: usize,
 }
 
@@ -45,33 +48,51 @@ impl Held {
     pub(super) fn push(&mut self, set: HeldSet) -> u64 {
         let now = set.received;
         self.bytes += cost(&set);
-        self.sets.push_back(set);
-        let is_old = |set: &HeldSet| now.saturating_sub(set.received) > LONGEST_WAIT;
+        self.number += 1;
+        self.by_template.entry((set.scope, set.template)).or_default().push_back(self.number);
+        self.sets.insert(self.number, set);
         let mut dropped = 0;
-        while self.bytes > MOST_BYTES || self.sets.front().is_some_and(is_old) {
-            let Some(oldest) = self.sets.pop_front() else { break };
+        while let Some(oldest) = self.sets.first_entry() {
+            let is_old = now.saturating_sub(oldest.get().received) > LONGEST_WAIT;
+            if self.bytes <= MOST_BYTES && !is_old {
+                break;
+            }
+            let oldest = oldest.remove();
             self.bytes -= cost(&oldest);
+            self.forget_oldest(&oldest);
             dropped += 1;
         }
         dropped
     }
 
     /// The sets that waited for these templates.
-    pub(super) fn take(&mut self, scope: &Scope, templates: &[u16]) -> VecDeque<HeldSet> {
-        let waited = |set: &HeldSet| set.scope == *scope && templates.contains(&set.template);
-        if !self.sets.iter().any(waited) {
-            return VecDeque::new();
+    pub(super) fn take(&mut self, scope: &Scope, templates: &[u16]) -> Vec<HeldSet> {
+        let mut numbers: Vec<u64> = Vec::new();
+        for template in templates {
+            numbers.extend(self.by_template.remove(&(*scope, *template)).unwrap_or_default());
         }
-        let (ready, rest): (VecDeque<_>, _) = std::mem::take(&mut self.sets).into_iter().partition(waited);
-        self.sets = rest;
+        numbers.sort_unstable();
+        let ready: Vec<HeldSet> = numbers.iter().filter_map(|number| self.sets.remove(number)).collect();
         self.bytes -= ready.iter().map(cost).sum::<usize>();
         ready
     }
 
     /// Gives up on all; how many there were.
     pub(super) fn clear(&mut self) -> u64 {
-        self.bytes = 0;
-        std::mem::take(&mut self.sets).len() as u64
+        let count = self.sets.len() as u64;
+        *self = Self::default();
+        count
+    }
+
+    /// The oldest of all is the oldest of its template.
+    fn forget_oldest(&mut self, set: &HeldSet) {
+        let key = (set.scope, set.template);
+        if let Some(numbers) = self.by_template.get_mut(&key) {
+            numbers.pop_front();
+            if numbers.is_empty() {
+                self.by_template.remove(&key);
+            }
+        }
     }
 }
 
@@ -95,11 +116,12 @@ mod tests {
             assert_eq!(held.push(set(domain, template, 0, length)), 0);
         }
         let scope = set(1, 0, 0, 0).scope;
-        let lengths = |sets: VecDeque<HeldSet>| sets.iter().map(|set| set.bytes.len()).collect::<Vec<_>>();
+        let lengths = |sets: Vec<HeldSet>| sets.iter().map(|set| set.bytes.len()).collect::<Vec<_>>();
         assert_eq!(lengths(held.take(&scope, &[256, 300])), [4, 7]);
         assert_eq!(lengths(held.take(&scope, &[256, 300])), [0usize; 0]);
         assert_eq!(lengths(held.take(&scope, &[257])), [5]);
         assert_eq!((held.clear(), held.bytes), (1, 0));
+        assert!(held.by_template.is_empty());
     }
 
     #[test]
@@ -108,7 +130,8 @@ mod tests {
         let dropped: u64 = (0..10_000).map(|number| held.push(set(number, 256, 0, 1000))).sum();
         assert!(held.bytes <= MOST_BYTES);
         assert_eq!(dropped + held.sets.len() as u64, 10_000);
-        assert_eq!(held.sets.back().unwrap().scope.domain, 9_999);
+        assert_eq!(held.sets.last_key_value().unwrap().1.scope.domain, 9_999);
+        assert_eq!(held.by_template.len(), held.sets.len());
     }
 
     #[test]

@@ -44,7 +44,7 @@ const V7_MOST: u16 = 28;
 pub(super) const V9_HEADER: usize = 20;
 /// RFC 7011 §3.1.
 pub(super) const IPFIX_HEADER: usize = 16;
-const SET_HEADER: usize = 4;
+pub(super) const SET_HEADER: usize = 4;
 /// The year 1996, in which `NetFlow` began: no export is older, seconds since 1970.
 pub(super) const EARLIEST: u32 = 820_454_400;
 /// Ids of data sets; those between the template sets' and this are reserved (RFC 3954 §5.2, RFC 7011 §3.3.2).

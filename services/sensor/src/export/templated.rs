@@ -14,7 +14,7 @@ use super::clock::{Clock, header_time};
 use super::counters::ExportCounters;
 use super::element::{self, Element, Wire};
 use super::held::{Held, HeldSet, Scope};
-use super::layout::{self, IPFIX_HEADER, Protocol, V9_HEADER, number16, number32};
+use super::layout::{self, IPFIX_HEADER, Protocol, SET_HEADER, V9_HEADER, number16, number32};
 use super::record::{Made, Record};
 use super::sampling::{Rate, Samplers};
 use super::sequence::Sequence;
@@ -147,12 +147,16 @@ impl Templated {
         let parsed = self.parser.parse_from_source(scope.sender, &self.message).packets.into_iter().next();
         let clock = self.clock(scope, header, received);
         let content = match parsed {
-            Some(NetflowPacket::V9(message)) => {
-                message.flowsets.into_iter().next().map(|set| self.v9_set(scope, &clock, set.body, output))
-            }
-            Some(NetflowPacket::IPFix(message)) => {
-                message.flowsets.into_iter().next().map(|set| self.ipfix_set(scope, &clock, set.body, output))
-            }
+            Some(NetflowPacket::V9(message)) => message
+                .flowsets
+                .into_iter()
+                .next()
+                .map(|parsed| self.v9_set(scope, &clock, set.len(), parsed.body, output)),
+            Some(NetflowPacket::IPFix(message)) => message
+                .flowsets
+                .into_iter()
+                .next()
+                .map(|parsed| self.ipfix_set(scope, &clock, set.len(), parsed.body, output)),
             _ => None,
         };
         content.unwrap_or_else(|| {
@@ -172,14 +176,21 @@ impl Templated {
         Clock { export: plausible(header_time(seconds, 0), received), uptime, boot }
     }
 
-    fn v9_set(&mut self, scope: &Scope, clock: &Clock, body: v9::FlowSetBody, output: &mut Output<'_>) -> Content {
+    fn v9_set(
+        &mut self,
+        scope: &Scope,
+        clock: &Clock,
+        length: usize,
+        body: v9::FlowSetBody,
+        output: &mut Output<'_>,
+    ) -> Content {
         match body {
             v9::FlowSetBody::Template(all) => Content::Templates(all.templates.iter().map(|t| t.template_id).collect()),
             v9::FlowSetBody::OptionsTemplate(all) => {
                 Content::Templates(all.templates.iter().map(|t| t.template_id).collect())
             }
             v9::FlowSetBody::Data(data) => {
-                check_rest(data.padding.len(), output);
+                check_rest(length, &data.fields, output);
                 for fields in &data.fields {
                     let record =
                         self.record(fields, |field: V9Field| element::of_v9(field).map(|element| (element, false)));
@@ -205,6 +216,7 @@ impl Templated {
         &mut self,
         scope: &Scope,
         clock: &Clock,
+        length: usize,
         body: ipfix::FlowSetBody,
         output: &mut Output<'_>,
     ) -> Content {
@@ -216,7 +228,10 @@ impl Templated {
                 Content::Templates(all.iter().map(|t| t.template_id).collect())
             }
             ipfix::FlowSetBody::Data(data) => {
-                check_rest(data.padding.len(), output);
+                // What prefixes of variable lengths take, the parser does not tell.
+                if !data.has_varlen_metadata() {
+                    check_rest(length, &data.fields, output);
+                }
                 for fields in &data.fields {
                     let record = self.record(fields, |field: IpfixField| element::of_ipfix(field));
                     self.flow(scope, clock, &record, output);
@@ -294,8 +309,9 @@ fn interface_of(scopes: &[v9::ScopeDataField]) -> Option<u64> {
 }
 
 /// Sets are padded to four bytes (RFC 3954 §5.3, RFC 7011 §3.3.1; some to eight). More is a record that could not be read.
-fn check_rest(rest: usize, output: &mut Output<'_>) {
-    if rest > 7 {
+fn check_rest<Field>(length: usize, records: &[Vec<(Field, FieldValue)>], output: &mut Output<'_>) {
+    let read: usize = records.iter().flatten().map(|(_, value)| value.byte_len()).sum();
+    if length.saturating_sub(SET_HEADER + read) > 7 {
         output.counters.error("export_data");
     }
 }

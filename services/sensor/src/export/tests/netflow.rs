@@ -99,6 +99,19 @@ fn a_set_that_cannot_be_read_costs_itself() {
 }
 
 #[test]
+fn a_record_that_is_cut_is_counted() {
+    // 21 bytes a record: a whole one, and ten bytes of another, which is more than padding.
+    let data = build::set(256, &[basic(6, 1, 40), basic(6, 1, 40)[..10].to_vec()].concat());
+    for datagram in [
+        build::v9(1, 0, &[build::template(0, 256, &BASIC), data.clone()]),
+        build::ipfix(1, &[build::template(2, 256, &BASIC), data.clone()]),
+    ] {
+        let (flows, counters) = decode(&[datagram]);
+        assert_eq!((flows.len(), counters.errors), (1, [("export_data", 1)].into()));
+    }
+}
+
+#[test]
 fn damaged_lengths_make_no_flows() {
     let whole = build::v5(1, 0, 0, &[(6, 80, 2, 0, 0)]);
     for cut in 0..whole.len() {

@@ -51,6 +51,11 @@ pub(super) trait Datagrams {
     /// Packets that the capture lost, and what of it was no export.
     fn losses(&self) -> (u64, u64);
 
+    /// A link type that cannot be decoded.
+    fn unreadable_link(&self) -> Option<u32> {
+        None
+    }
+
     /// What had to be assumed.
     fn assumption(&self) -> Option<String> {
         None
@@ -123,6 +128,10 @@ impl Datagrams for Captured {
 
     fn losses(&self) -> (u64, u64) {
         (self.reader.drops(), self.others)
+    }
+
+    fn unreadable_link(&self) -> Option<u32> {
+        self.reader.unreadable_link()
     }
 }
 

@@ -195,6 +195,10 @@ impl RecordReader for ExportReader {
         self.datagrams.losses().0 + counters.lost + counters.agent_drops
     }
 
+    fn unreadable_link(&self) -> Option<u32> {
+        self.datagrams.unreadable_link()
+    }
+
     fn sorts_itself(&self) -> bool {
         true
     }
