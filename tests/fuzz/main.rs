@@ -7,6 +7,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod codecs;
+mod exports;
 mod mutate;
 mod promises;
 mod samples;

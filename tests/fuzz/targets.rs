@@ -3,7 +3,7 @@
 use weir_sensor::decode::LinkType;
 use weir_sensor::input;
 
-use crate::{codecs, promises};
+use crate::{codecs, exports, promises};
 
 /// What a decoder said to an input it did not break on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +44,8 @@ pub const TARGETS: &[Target] = &[
     files("cooked", "frames: Linux cooked v1", "cooked", |input| frame(LinkType::LinuxCooked, input)),
     files("cooked2", "frames: Linux cooked v2", "cooked2", |input| frame(LinkType::LinuxCooked2, input)),
     files("tcpdump_line", "one line of tcpdump text", "tcpdump_line", tcpdump_line),
+    files("netflow", "datagrams of NetFlow v5, v7, v9 and IPFIX, one after another", "netflow", exports::datagrams),
+    files("sflow", "datagrams of sFlow v5, one after another", "sflow", exports::datagrams),
     files("config", "the configuration file", "config", promises::config),
     codec("record", "Avro: flow records and marks", codecs::record_seeds, codecs::record),
     codec("finding", "Avro: findings", codecs::finding_seeds, codecs::finding),
