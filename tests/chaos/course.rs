@@ -234,6 +234,8 @@ impl Course {
                 self.note(format!("SIGCONT to {name}"));
                 self.fleet.signal(&name, Signal::CONT)?;
                 self.zombies.remove(&name);
+                // It finds its transaction given up, and joins its group anew.
+                self.fleet.forget_fault(&name);
                 self.resumed.push(name);
             }
         }
@@ -247,10 +249,8 @@ impl Course {
         let is_results = death.name == "results";
         if let Some(fault) = death.unmet {
             if fault.stops {
-                // It stopped, and went on to find its place taken; or it never came that far.
-                if !self.resumed.contains(&death.name) {
-                    self.stop_next = Some(fault.point);
-                }
+                // It never came that far.
+                self.stop_next = Some(fault.point);
             } else if is_results {
                 self.schedule.give_back_results(fault);
             } else {
@@ -331,7 +331,9 @@ impl Course {
                 self.fleet.ask_to_end(&name)?;
             }
             Deed::KillGroupCoordinator => self.kill_broker(Coordinated::Group, "weir-detector-source")?,
-            Deed::KillTransactionCoordinator => self.kill_broker(Coordinated::TransactionalId, "weir-d1-source-0")?,
+            Deed::KillTransactionCoordinator => {
+                self.kill_broker(Coordinated::TransactionalId, "weir-detector-source-0/d1")?
+            }
             Deed::RestartBroker => {
                 let Some(node) = self.broker_away.take() else { return Ok(()) };
                 self.note(format!("broker {node} starts again"));

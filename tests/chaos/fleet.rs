@@ -84,6 +84,13 @@ impl Fleet {
         self.running.get(name).and_then(|process| process.fault)
     }
 
+    /// It met its fault and lived on.
+    pub fn forget_fault(&mut self, name: &str) {
+        if let Some(process) = self.running.get_mut(name) {
+            process.fault = None;
+        }
+    }
+
     /// Whether it stands where a signal stopped it.
     pub fn is_stopped(&self, name: &str) -> bool {
         self.running.get(name).is_some_and(Process::is_stopped)
