@@ -436,7 +436,8 @@ impl<M: Member, T: Task> Shard<M, T> {
             && let Some(commits_at) = self.committed_at.map(|at| at + self.settings.commit_pause)
             && now < commits_at
         {
-            let is_due = |slot: &Slot<T>| matches!(slot, Slot::Running(running) if running.is_due(now, records, interval));
+            let is_due =
+                |slot: &Slot<T>| matches!(slot, Slot::Running(running) if running.is_due(now, records, interval));
             self.commits_at = self.slots.values().any(is_due).then_some(commits_at);
             return Ok(false);
         }
