@@ -36,7 +36,8 @@ pub(super) enum Carried<'a> {
 
 /// Where datagrams come from.
 pub(super) trait Datagrams {
-    /// Hands the next datagram to `take`; false at the end. Packets are counted, those that carry no export as well.
+    /// Hands the next datagram to `take`; false at the end. What is wrong is counted; packets are not: those that
+    /// exporters counted are.
     fn next(&mut self, counters: &mut InputCounters, take: &mut dyn FnMut(Datagram<'_>)) -> bool;
 
     /// Goes back to the beginning.
@@ -106,7 +107,12 @@ impl Datagrams for Captured {
             Carried::Beside => {}
             Carried::Other => *others += 1,
         };
-        let read = self.reader.next_with(counters, &mut see);
+        let mut frames = InputCounters::default();
+        let read = self.reader.next_with(&mut frames, &mut see);
+        counters.truncated += frames.truncated;
+        for (kind, count) in frames.decode_errors {
+            *counters.decode_errors.entry(kind).or_default() += count;
+        }
         if let Some(kind) = damage {
             *counters.decode_errors.entry(kind).or_default() += 1;
         }
@@ -222,7 +228,7 @@ impl Raw {
 }
 
 impl Datagrams for Raw {
-    fn next(&mut self, counters: &mut InputCounters, take: &mut dyn FnMut(Datagram<'_>)) -> bool {
+    fn next(&mut self, _counters: &mut InputCounters, take: &mut dyn FnMut(Datagram<'_>)) -> bool {
         let ready = self.stream.fill(LONGEST);
         if ready.is_empty() {
             return false;
@@ -237,8 +243,6 @@ impl Datagrams for Raw {
         };
         let payload = ready[..length.min(LONGEST)].to_vec();
         let received = self.time_of(protocol, &payload);
-        counters.packets += 1;
-        counters.bytes += payload.len() as u64;
         // Whoever sent it is not told.
         take(Datagram { sender: ([0, 0, 0, 0], 0).into(), received, payload: &payload });
         self.stream.consume(length);
