@@ -43,6 +43,8 @@ pub const TARGETS: &[Target] = &[
     files("loopback", "frames: BSD loopback", "loopback", |input| frame(LinkType::Loopback, input)),
     files("cooked", "frames: Linux cooked v1", "cooked", |input| frame(LinkType::LinuxCooked, input)),
     files("cooked2", "frames: Linux cooked v2", "cooked2", |input| frame(LinkType::LinuxCooked2, input)),
+    files("table", "tables of flows: logs and exports as text", "table", read_file),
+    files("mapping", "mappings of tables", "mapping", mapping),
     files("tcpdump_line", "one line of tcpdump text", "tcpdump_line", tcpdump_line),
     files("netflow", "datagrams of NetFlow v5, v7, v9 and IPFIX, one after another", "netflow", exports::datagrams),
     files("sflow", "datagrams of sFlow v5, one after another", "sflow", exports::datagrams),
@@ -72,7 +74,8 @@ const fn codec(
     Target { name, what, seeds: Seeds::Made(seeds), run }
 }
 
-/// No more packets come out than were counted, and whatever is said about the input is said in one line each.
+/// As many packets and flows come out as were counted, in order of time, and whatever is said about the input is said in one
+/// line each.
 fn read_file(bytes: &[u8]) -> Result<Answer, String> {
     let summary = match input::read_bytes(bytes) {
         Ok(summary) => summary,
@@ -81,8 +84,12 @@ fn read_file(bytes: &[u8]) -> Result<Answer, String> {
     for warning in &summary.warnings {
         promises::one_line(&warning.message)?;
     }
-    if summary.packets > summary.counters.packets {
-        return Err(format!("{} packets came out of {}", summary.packets, summary.counters.packets));
+    let (packets, flows) = (summary.counters.packets, summary.counters.flows);
+    if summary.packets > packets || summary.flows != flows {
+        return Err(format!("{} packets came out of {packets}, {} flows of {flows}", summary.packets, summary.flows));
+    }
+    if !summary.is_ordered {
+        return Err("what came out was not in order of time".to_owned());
     }
     Ok(Answer::Accepted)
 }
@@ -96,6 +103,14 @@ fn frame(link: LinkType, bytes: &[u8]) -> Result<Answer, String> {
     let (packet, error) = decode(bytes.len() as u32);
     promises::same(&decode(bytes.len() as u32), &(packet, error))?;
     Ok(if error.is_none() { Answer::Accepted } else { Answer::Refused })
+}
+
+/// What is wrong with a mapping is told in one line.
+fn mapping(bytes: &[u8]) -> Result<Answer, String> {
+    match input::Mapping::parse(&String::from_utf8_lossy(bytes)) {
+        Ok(_) => Ok(Answer::Accepted),
+        Err(error) => promises::one_line(&error).map(|()| Answer::Refused),
+    }
 }
 
 /// A line is parsed the same twice, and reads like a file of one line.

@@ -319,8 +319,34 @@ pub struct InputCounters {
     pub drops: u64,
     /// Decode errors by kind.
     pub decode_errors: std::collections::BTreeMap<&'static str, u64>,
-    /// Frames that carry neither IP nor ARP.
+    /// Frames that carry neither IP nor ARP, and rows of tables that tell of them.
     pub other: u64,
+    /// Flows read that somebody else measured.
+    pub flows: u64,
+    /// Packets that those flows tell of.
+    pub told_packets: u64,
+}
+
+impl InputCounters {
+    /// Packets read, and those that flows read tell of.
+    #[must_use]
+    pub fn all_packets(&self) -> u64 {
+        self.packets.saturating_add(self.told_packets)
+    }
+
+    /// Adds what was counted elsewhere.
+    pub fn add(&mut self, other: &Self) {
+        self.packets += other.packets;
+        self.bytes += other.bytes;
+        self.truncated += other.truncated;
+        self.drops += other.drops;
+        for (kind, count) in &other.decode_errors {
+            *self.decode_errors.entry(kind).or_default() += count;
+        }
+        self.other += other.other;
+        self.flows += other.flows;
+        self.told_packets = self.told_packets.saturating_add(other.told_packets);
+    }
 }
 
 /// Where an input stopped early, or what it had to assume; one line each on standard error.

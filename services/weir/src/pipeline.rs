@@ -19,9 +19,10 @@ use weir_runtime::config::Config;
 use weir_runtime::metrics::{self, DetectorMetrics, EngineMetrics, Meter, ResultsMetrics, SensorMetrics};
 use weir_schemas::{Anomaly, Micros, Record};
 use weir_sensor::flow::FlowConfig;
-use weir_sensor::input::{self, Date, Input, InputOptions};
+use weir_sensor::input::{self, Input};
 use weir_sensor::sensor::{FileSensor, SensorConfig, StepOutcome};
 
+use crate::command::reading::Reading;
 use crate::failure::Failure;
 
 /// Packets that the sensor reads before the other services take their turn.
@@ -32,8 +33,8 @@ const PACKETS_PER_TURN: usize = 8_192;
 pub struct Plan {
     /// Captures.
     pub files: Vec<PathBuf>,
-    /// Day of times without dates.
-    pub date: Option<Micros>,
+    /// How they are to be read.
+    pub reading: Reading,
     /// Partitions of the flows topic.
     pub partitions: u32,
     /// Send every value through the wire format.
@@ -70,12 +71,6 @@ pub struct Ended {
 pub fn profile(config: &Config, name: Option<&str>) -> Result<Arc<Profile>, Failure> {
     let name = name.unwrap_or(&config.engine.profile);
     Profile::named(name, config.profile.0.get(name)).map(Arc::new).map_err(Failure::usage)
-}
-
-/// How inputs are read under this configuration.
-pub fn input_options(config: &Config, date: Option<Micros>, shutdown: &Shutdown) -> InputOptions {
-    let (date, shutdown) = (date.map(Date::of), shutdown.clone());
-    InputOptions { date, spool: config.sensor.spool.0, shutdown, ..InputOptions::default() }
 }
 
 /// The sensor's settings under this configuration.
@@ -121,7 +116,7 @@ impl Pipeline {
     /// Opens the plan's files and starts every service. Once `shutdown` is raised, no more is read, and what was read is
     /// judged to its end.
     pub fn start(config: &Config, plan: Plan, shutdown: &Shutdown) -> Result<Self, Failure> {
-        let input = input::open(&plan.files, &input_options(config, plan.date, shutdown)).map_err(Failure::usage)?;
+        let input = input::open(&plan.files, &plan.reading.options(config, shutdown)?).map_err(Failure::usage)?;
         Self::over(config, plan, input, shutdown)
     }
 
@@ -246,9 +241,9 @@ impl Pipeline {
         self.span.map(|(_, last)| last)
     }
 
-    /// Packets read up to now.
+    /// Packets read up to now, and those that flows read tell of.
     pub fn packets(&self) -> u64 {
-        self.sensor.input_counters().packets
+        self.sensor.input_counters().all_packets()
     }
 
     /// Warnings of the input since the last call, one line each.
@@ -286,7 +281,7 @@ impl Pipeline {
         let facts = RunFacts {
             inputs: self.plan.files.iter().map(|file| file.display().to_string()).collect(),
             profile: self.plan.profile.name.clone(),
-            packets: counters.packets,
+            packets: counters.all_packets(),
             flows: self.flows,
             span: self.span,
             other_frames: counters.other,

@@ -11,8 +11,8 @@ pub enum InputError {
         /// The file as it was given.
         file: String,
     },
-    /// A directory was given.
-    #[error("{file}: is a directory; name the capture files in it")]
+    /// A directory without files was given.
+    #[error("{file}: is a directory without files; give one that holds captures or tables of flows")]
     Directory {
         /// The path as it was given.
         file: String,
@@ -26,13 +26,15 @@ pub enum InputError {
         source: io::Error,
     },
     /// There is not one byte.
-    #[error("{file}: is empty (0 bytes); give a pcap, pcapng or tcpdump text file")]
+    #[error("{file}: is empty (0 bytes); give a capture or a table of flows")]
     Empty {
         /// The file as it was given.
         file: String,
     },
     /// The content is of no supported kind.
-    #[error("{file}: unsupported: {what}; give a pcap, pcapng or tcpdump text file, plain or in gzip, zstd or zip")]
+    #[error(
+        "{file}: unsupported: {what}; give a capture (pcap, pcapng, tcpdump text) or a table of flows, plain or in gzip, zstd or zip; --mapping FILE says what the columns of a table of your own mean"
+    )]
     Unsupported {
         /// The file as it was given.
         file: String,
@@ -57,4 +59,11 @@ pub enum InputError {
         /// What the operating system said.
         source: io::Error,
     },
+}
+
+impl InputError {
+    /// Whether the file can be read, and only holds something else.
+    pub(super) fn is_of_content(&self) -> bool {
+        matches!(self, Self::Empty { .. } | Self::Unsupported { .. } | Self::LinkType { .. })
+    }
 }

@@ -12,6 +12,18 @@ pub enum InputKind {
     Packets,
     /// The flow exports in a capture and nothing else of it, or a file of raw ones.
     Exports,
+    /// A table that the built-in mapping of this name reads.
+    Table(String),
+}
+
+impl InputKind {
+    /// The table that is asked for.
+    pub(super) fn table(&self) -> Option<&str> {
+        match self {
+            Self::Table(name) => Some(name),
+            _ => None,
+        }
+    }
 }
 
 impl FromStr for InputKind {
@@ -21,7 +33,8 @@ impl FromStr for InputKind {
         match text {
             "packets" => Ok(Self::Packets),
             "exports" => Ok(Self::Exports),
-            _ => Err("there are packets and exports".to_owned()),
+            _ if super::tables().contains(&text) => Ok(Self::Table(text.to_owned())),
+            _ => Err(format!("there are packets, exports and the tables {}", super::tables().join(", "))),
         }
     }
 }

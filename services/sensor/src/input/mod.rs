@@ -3,6 +3,7 @@
 mod bytes;
 mod compression;
 pub mod date;
+mod directory;
 mod error;
 mod exports;
 mod interruptible;
@@ -13,15 +14,18 @@ mod ordered;
 pub mod pcap;
 pub mod pcapng;
 mod reader;
+mod table;
 pub mod tcpdump;
 #[cfg(test)]
 mod tests;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 pub use date::Date;
 pub use error::InputError;
 pub use kind::InputKind;
+pub use table::{Mapping, tables};
 
 use weir_runtime::Shutdown;
 use weir_schemas::Micros;
@@ -107,6 +111,8 @@ pub struct InputOptions {
     pub spool_directory: Option<PathBuf>,
     /// What the inputs are read as.
     pub kind: InputKind,
+    /// How tables are read that no built-in mapping knows; then all inputs are such tables.
+    pub mapping: Option<Arc<Mapping>>,
     /// Once raised, standard input and pipes end where they are; what was received is an input like any other.
     pub shutdown: Shutdown,
 }
@@ -119,15 +125,44 @@ impl Default for InputOptions {
             reorder: 1024,
             spool_directory: None,
             kind: InputKind::default(),
+            mapping: None,
             shutdown: Shutdown::new(),
         }
     }
 }
 
-/// Opens files as one input, merged by time. `-` is standard input.
+/// Opens files as one input, merged by time. `-` is standard input; of a directory all files are read that are inputs.
 pub fn open(paths: &[PathBuf], options: &InputOptions) -> Result<Box<dyn Input>, InputError> {
-    let inputs = paths.iter().map(|path| opening::open_one(path, options)).collect::<Result<Vec<_>, _>>()?;
-    Ok(Box::new(merge::MergedInput::new(inputs)))
+    let mut inputs: Vec<(ordered::OrderedInput, merge::Reopen)> = Vec::new();
+    let mut left_out = Vec::new();
+    for directory::Listed { path, is_found } in directory::files(paths)? {
+        match opening::open_one(&path, options) {
+            // Read beside the table that has the flows.
+            Ok(input) if is_found && table::tells_facts_only(input.kind()) => {}
+            Ok(input) => {
+                let options = options.clone();
+                inputs.push((input, Box::new(move || opening::open_one(&path, &options))));
+            }
+            Err(error) if is_found && error.is_of_content() => left_out.push((path, error)),
+            Err(error) => return Err(error),
+        }
+    }
+    if inputs.is_empty()
+        && let Some((_, error)) = left_out.pop()
+    {
+        return Err(error);
+    }
+    let is_rereadable = !paths.iter().any(|path| path.as_os_str() == "-" || !(path.is_file() || path.is_dir()));
+    let mut merged = if is_rereadable {
+        merge::MergedInput::of_files(inputs)
+    } else {
+        merge::MergedInput::new(inputs.into_iter().map(|(input, _)| input).collect())
+    };
+    if let Some((first, error)) = left_out.first() {
+        let message = format!("{} files of directories are no inputs and left out, the first: {error}", left_out.len());
+        merged.warn(InputWarning { file: first.display().to_string().into(), offset: None, message });
+    }
+    Ok(Box::new(merged))
 }
 
 /// Reads an input that lies in memory to its end: the entry point of fuzzing and of tests.
@@ -135,11 +170,17 @@ pub fn read_bytes(bytes: &[u8]) -> Result<ReadSummary, InputError> {
     let options = InputOptions { date: Some(Date::from_days(0)), ..InputOptions::default() };
     let input = opening::open_stream("bytes", Box::new(std::io::Cursor::new(bytes.to_vec())), None, &options)?;
     let mut input = merge::MergedInput::new(vec![input]);
-    let mut packets = 0;
-    while input.next().is_some() {
-        packets += 1;
+    let (mut packets, mut flows, mut is_ordered, mut newest) = (0, 0, true, Micros::MIN);
+    while let Some(observed) = input.next() {
+        is_ordered &= observed.time() >= newest;
+        newest = newest.max(observed.time());
+        match observed {
+            Observed::Packet(_) => packets += 1,
+            Observed::Flow(_) => flows += 1,
+        }
     }
-    Ok(ReadSummary { packets, counters: input.counters().clone(), warnings: input.take_warnings() })
+    let (counters, warnings) = (input.counters().clone(), input.take_warnings());
+    Ok(ReadSummary { packets, flows, is_ordered, counters, warnings })
 }
 
 /// What [`read_bytes`] found.
@@ -147,6 +188,10 @@ pub fn read_bytes(bytes: &[u8]) -> Result<ReadSummary, InputError> {
 pub struct ReadSummary {
     /// Packets that came out.
     pub packets: u64,
+    /// Flows that came out.
+    pub flows: u64,
+    /// They came in order of time.
+    pub is_ordered: bool,
     /// What the input counted.
     pub counters: InputCounters,
     /// What it warned of.

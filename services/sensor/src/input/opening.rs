@@ -17,6 +17,7 @@ use super::ordered::{OrderedInput, Rereadable};
 use super::pcap::{Layout, PcapReader};
 use super::pcapng::{PcapngReader, is_pcapng};
 use super::reader::RecordReader;
+use super::table::{self, Opened};
 use super::tcpdump::{self, TextReader};
 use super::{InputError, InputKind, InputOptions};
 use crate::decode::LinkType;
@@ -164,29 +165,61 @@ fn reader_of(
     day: Option<Date>,
     options: &InputOptions,
 ) -> Result<Box<dyn RecordReader>, InputError> {
-    let is_rereadable = matches!(source, Source::File(_));
-    let stream = ByteStream::new(source);
-    if let Some(layout) = Layout::of(head) {
-        return capture(name, Box::new(PcapReader::new(stream, layout)), is_rereadable, &options.kind);
+    let kind = &options.kind;
+    let asks_for_table = options.mapping.is_some() || matches!(kind, InputKind::Table(_));
+    let mut source = source;
+    if !asks_for_table {
+        let is_rereadable = matches!(source, Source::File(_));
+        if let Some(layout) = Layout::of(head) {
+            return capture(name, Box::new(PcapReader::new(ByteStream::new(source), layout)), is_rereadable, kind);
+        }
+        if is_pcapng(head) {
+            return capture(name, Box::new(PcapngReader::new(ByteStream::new(source))), is_rereadable, kind);
+        }
+        if *kind != InputKind::Packets && export::message(head).is_some() {
+            let day = options.date.or(day).map_or(0, Date::start);
+            return Ok(Box::new(ExportReader::of_raw(ByteStream::new(source), day)));
+        }
     }
-    if is_pcapng(head) {
-        return capture(name, Box::new(PcapngReader::new(stream)), is_rereadable, &options.kind);
+    let mut found = None;
+    if matches!(kind, InputKind::ByContent | InputKind::Table(_)) {
+        let path = (name != "-").then(|| Path::new(name));
+        let day = options.date.or(day).unwrap_or(Date::from_days(0));
+        let asked = table::Asked { kind: kind.table(), mapping: options.mapping.as_ref() };
+        source = match table::open(path, head, source, asked, day) {
+            Opened::Reader(reader) => return Ok(reader),
+            Opened::Unknown(what, source) => {
+                found = Some(what);
+                source
+            }
+            Opened::NoTable(source) => source,
+        };
     }
-    if tcpdump::is_text(head) {
-        return Ok(Box::new(TextReader::new(stream, options.date, day)));
+    if !asks_for_table && tcpdump::is_text(head) {
+        return Ok(Box::new(TextReader::new(ByteStream::new(source), options.date, day)));
     }
-    if options.kind != InputKind::Packets && export::message(head).is_some() {
-        let day = options.date.or(day).map_or(0, Date::start);
-        return Ok(Box::new(ExportReader::of_raw(stream, day)));
-    }
-    let what = match head {
-        _ if head.starts_with(b"snoop\0\0\0") => "a snoop capture; convert it with editcap -F pcap",
-        _ if head.starts_with(b"MZ") || head.starts_with(b"\x7fELF") => "a program",
-        _ if export::claimed(head).is_some() => "a flow export whose lengths do not fit each other",
-        _ if head.contains(&0) => "content that is no known capture format",
-        _ => "text without a tcpdump line that begins with a time",
+    let what = match (found, kind) {
+        (Some(found), _) => found,
+        _ if head.starts_with(b"snoop\0\0\0") => "a snoop capture; convert it with editcap -F pcap".to_owned(),
+        _ if head.starts_with(b"MZ") || head.starts_with(b"\x7fELF") => "a program".to_owned(),
+        (None, InputKind::Table(table)) => format!("content that is no table of {table}"),
+        _ if export::claimed(head).is_some() => "a flow export whose lengths do not fit each other".to_owned(),
+        (None, InputKind::Exports) => "content that is no capture and no flow export".to_owned(),
+        _ if head.contains(&0) => "content that is no known capture format".to_owned(),
+        _ => "text that is neither tcpdump's, whose lines begin with a time, nor a table with a header line".to_owned(),
     };
-    Err(InputError::Unsupported { file: name.to_owned(), what: what.to_owned() })
+    Err(InputError::Unsupported { file: name.to_owned(), what })
+}
+
+/// The beginning and the content of a file beside another one, unpacked; `None` where there is none.
+pub(super) fn unpacked_head(path: &Path) -> io::Result<Option<(Vec<u8>, Source)>> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let unpacked = compression::unpack(Box::new(file))?;
+    Ok(Some((unpacked.head, Source::Stream(unpacked.stream))))
 }
 
 /// A capture as packets, or as the flows whose exports it holds.
@@ -198,9 +231,8 @@ fn capture(
 ) -> Result<Box<dyn RecordReader>, InputError> {
     match kind {
         InputKind::Exports => Ok(Box::new(ExportReader::of_capture(reader))),
-        InputKind::ByContent if is_rereadable => {
-            exports::flows_or_packets(reader).map_err(|source| InputError::Unreadable { file: name.to_owned(), source })
-        }
+        InputKind::ByContent if is_rereadable => exports::flows_or_packets(reader)
+            .map_err(|source| InputError::Unreadable { file: name.to_owned(), source }),
         _ => Ok(reader),
     }
 }
@@ -211,7 +243,7 @@ fn ordered(
     rereadable: &Rereadable,
     options: &InputOptions,
 ) -> Result<OrderedInput, InputError> {
-    let input = OrderedInput::new(name, reader, rereadable, options.reorder)
+    let input = OrderedInput::new(name, reader, rereadable, options.reorder, options.spool)
         .map_err(|source| InputError::Unreadable { file: name.to_owned(), source })?;
     match input.unreadable_link() {
         Some(number) => Err(InputError::LinkType { file: name.to_owned(), number, name: LinkType::name_of(number) }),

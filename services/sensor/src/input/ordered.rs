@@ -28,12 +28,17 @@ pub(super) enum Rereadable {
     },
 }
 
+/// About what a flow in memory takes.
+const BYTES_PER_FLOW: u64 = 1024;
+
 /// How packets get into order.
 enum Mode {
     /// File order is time order.
     AsItIs,
     /// A packet leaves when the buffer is full or the input has ended.
     Buffer(BinaryHeap<Waiting>),
+    /// All of it, sorted.
+    Sorted(std::vec::IntoIter<Observed>),
     /// Times and offsets of all packets, sorted.
     Index(std::vec::IntoIter<(Micros, u64)>),
 }
@@ -75,6 +80,8 @@ pub(super) struct OrderedInput {
     fault: Option<Fault>,
     warnings: Vec<InputWarning>,
     drops: u64,
+    /// What was counted while everything was sorted.
+    counted: Option<InputCounters>,
     /// A request to stop changes nothing: the input is read to its end.
     is_kept: bool,
     stopped: bool,
@@ -88,8 +95,10 @@ impl OrderedInput {
         mut reader: Box<dyn RecordReader>,
         rereadable: &Rereadable,
         capacity: usize,
+        memory: u64,
     ) -> io::Result<Self> {
         let mut warnings = Vec::new();
+        let mut counters = InputCounters::default();
         let file: Text = file.into();
         let mode = if let Rereadable::No { spool } = rereadable {
             let message = format!(
@@ -104,13 +113,16 @@ impl OrderedInput {
                 Order::WithinBuffer => Mode::Buffer(BinaryHeap::with_capacity(capacity + 1)),
                 Order::Beyond => {
                     reader.seek(0)?;
-                    Mode::Index(index(reader.as_mut()).into_iter())
+                    match sorted(reader.as_mut(), memory, &mut counters)? {
+                        Some(sorted) => Mode::Sorted(sorted.into_iter()),
+                        None => Mode::Index(index(reader.as_mut()).into_iter()),
+                    }
                 }
             }
         };
         let drops = reader.drops();
         // Read in file order, a fault will be met again where it stands.
-        let by_index = matches!(mode, Mode::Index(_));
+        let by_index = matches!(mode, Mode::Index(_) | Mode::Sorted(_));
         let fault = if by_index { reader.take_fault() } else { None };
         let again = !by_index && !matches!(rereadable, Rereadable::No { .. });
         if again && reader.unreadable_link().is_none() {
@@ -129,6 +141,7 @@ impl OrderedInput {
             fault,
             warnings,
             drops,
+            counted: Some(counters),
             is_kept: false,
             stopped: false,
             ended: false,
@@ -158,8 +171,12 @@ impl OrderedInput {
         if self.ended {
             return None;
         }
+        if let Some(counted) = self.counted.take() {
+            counters.add(&counted);
+        }
         let observed = match &mut self.mode {
-            Mode::AsItIs | Mode::Index(_) if self.stopped => None,
+            Mode::AsItIs | Mode::Index(_) | Mode::Sorted(_) if self.stopped => None,
+            Mode::Sorted(sorted) => sorted.next(),
             Mode::AsItIs => self.reader.next(counters),
             Mode::Buffer(heap) => {
                 while !self.stopped && heap.len() <= self.capacity {
@@ -173,8 +190,14 @@ impl OrderedInput {
             }
             Mode::Index(entries) => next_by_index(self.reader.as_mut(), entries, counters, &mut self.fault),
         };
-        if observed.is_none() {
-            self.end(counters);
+        match &observed {
+            None => self.end(counters),
+            Some(Observed::Flow(flow)) => {
+                counters.flows += 1;
+                let told = flow.fwd.packets.saturating_add(flow.rev.map_or(0, |rev| rev.packets));
+                counters.told_packets = counters.told_packets.saturating_add(told);
+            }
+            Some(Observed::Packet(_)) => {}
         }
         observed
     }
@@ -248,6 +271,30 @@ fn look_ahead(reader: &mut dyn RecordReader, capacity: usize) -> Order {
         newest_of_the_past.push_back(newest);
     }
     order
+}
+
+/// Everything in order of time, if the reader's records are worth it and fit into `memory` bytes; else the reader is back at
+/// its beginning.
+fn sorted(
+    reader: &mut dyn RecordReader,
+    memory: u64,
+    counters: &mut InputCounters,
+) -> io::Result<Option<Vec<Observed>>> {
+    if !reader.is_kept_in_memory() {
+        return Ok(None);
+    }
+    let mut all = Vec::new();
+    while let Some(observed) = reader.next(counters) {
+        if (all.len() as u64).saturating_mul(BYTES_PER_FLOW) >= memory {
+            *counters = InputCounters::default();
+            reader.seek(0)?;
+            return Ok(None);
+        }
+        all.push(observed);
+    }
+    // Stable: what has one time keeps its order.
+    all.sort_by_key(Observed::time);
+    Ok(Some(all))
 }
 
 fn index(reader: &mut dyn RecordReader) -> Vec<(Micros, u64)> {

@@ -12,7 +12,7 @@ use crate::packet::{Body, InputCounters, Packet};
 pub(super) const LONGEST_PACKET: u32 = 262_144;
 
 /// The end of the year 9999: later times are damage, and would overflow what is computed with them.
-const LATEST_TIME: Micros = 253_402_300_799_999_999;
+pub(super) const LATEST_TIME: Micros = 253_402_300_799_999_999;
 
 /// Records, blocks or lines in a row that bring no packet data. More is a small file that unpacks into an endless one: an
 /// honest capture has a packet between its descriptions, and a hex dump of the longest packet has 16,384 lines.
@@ -73,6 +73,11 @@ pub(super) trait RecordReader {
     /// A link type that cannot be decoded, if there is no interface with one that can.
     fn unreadable_link(&self) -> Option<u32> {
         None
+    }
+
+    /// The records are small, and better sorted in memory than looked up one by one.
+    fn is_kept_in_memory(&self) -> bool {
+        false
     }
 
     /// What had to be assumed to read the input.

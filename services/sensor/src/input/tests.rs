@@ -133,6 +133,49 @@ fn files_are_merged_by_time() {
 }
 
 #[test]
+fn directories_are_read_file_by_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    std::fs::create_dir(path("later")).unwrap();
+    std::fs::write(path("b.pcap"), pcap(&[2, 4], false)).unwrap();
+    std::fs::write(path("later/a.pcap"), pcap(&[1, 9], false)).unwrap();
+    std::fs::write(path("notes.txt"), b"no input\n").unwrap();
+    std::fs::write(path("empty.pcap"), b"").unwrap();
+    std::fs::write(path(".hidden.pcap"), pcap(&[3], false)).unwrap();
+    let mut input = open(&[directory.path().to_owned()], &InputOptions::default()).unwrap();
+    let times: Vec<_> = std::iter::from_fn(|| input.next()).map(|observed| observed.time() / 1000).collect();
+    assert_eq!((times, input.kind()), (vec![1, 2, 4, 9], "pcap"));
+    let warnings = input.take_warnings();
+    assert_eq!(warnings.len(), 1);
+    assert!(warnings[0].message.starts_with("2 files"), "{warnings:?}");
+    std::fs::remove_file(path("b.pcap")).unwrap();
+    std::fs::remove_dir_all(path("later")).unwrap();
+    let error = open(&[directory.path().to_owned()], &InputOptions::default()).err().unwrap();
+    assert!(matches!(error, InputError::Unsupported { .. }), "{error}");
+}
+
+#[test]
+fn of_many_files_few_are_open() {
+    let directory = tempfile::tempdir().unwrap();
+    for number in 0..200_u32 {
+        // Each overlaps the next; one is cut, one is out of order.
+        let mut file = pcap(&[number * 10, number * 10 + 15], false);
+        if number == 7 {
+            file.truncate(file.len() - 5);
+        }
+        std::fs::write(directory.path().join(format!("{:03}.pcap", (number * 7) % 200)), file).unwrap();
+    }
+    let mut input = open(&[directory.path().to_owned()], &InputOptions::default()).unwrap();
+    let open_files = || std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
+    let before = open_files();
+    let times: Vec<_> = std::iter::from_fn(|| input.next()).map(|observed| observed.time()).collect();
+    assert!(times.is_sorted());
+    assert_eq!((times.len(), input.counters().packets), (399, 399));
+    assert!(before < 150, "{before} files are open");
+    assert_eq!(input.take_warnings().len(), 1);
+}
+
+#[test]
 fn what_cannot_be_read_is_told() {
     let directory = tempfile::tempdir().unwrap();
     let fails = |path: &std::path::Path| open(&[path.to_owned()], &InputOptions::default()).err().unwrap();

@@ -5,8 +5,9 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 use weir_results::{Episodes, TableOptions, capture_report, json_line, render_table};
-use weir_schemas::{Micros, Severity};
+use weir_schemas::Severity;
 
+use super::reading::Reading;
 use super::{baseline, value};
 use crate::arguments::Globals;
 use crate::failure::Failure;
@@ -24,16 +25,19 @@ Examples:
   weir analyze --format markdown capture.pcap > report.md
   weir analyze --date 2026-03-31 tcpdump-output.txt   tcpdump's text, whose times have no date
   weir analyze --baseline normal.json today.pcap      against what is normal here
+  weir analyze zeek-logs/conn.log                     flows that somebody else measured
+  weir analyze --mapping firewall.toml firewall.csv   a table whose columns you explain
 
 Exit status: 0 nothing found, 1 found (of that severity or above), 2 error.";
 
 /// Find out what happened in captures
 ///
-/// Reads pcap, pcapng and tcpdump's text, compressed or not; what a file is, its content tells.
+/// Reads pcap, pcapng, tcpdump's text and tables of flows (Zeek, Suricata, VPC flow logs, nfdump, …), compressed or not; what a
+/// file is, its content tells. A directory stands for its files.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Analyze {
-    /// Captures; `-` is standard input
+    /// Captures, tables of flows, directories of them; `-` is standard input
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// How to print what was found
@@ -54,9 +58,9 @@ pub struct Analyze {
     /// Send every value through the wire format, as between services; the verdicts are the same
     #[arg(long)]
     pub encode: bool,
-    /// Day of the first packet where the input has times without dates (default: the file's day)
-    #[arg(long, value_name = "YYYY-MM-DD", value_parser = value::date)]
-    pub date: Option<Micros>,
+    /// How the inputs are to be read
+    #[command(flatten)]
+    pub reading: Reading,
     /// Name of the site the captures are from (default: site.name, `local`)
     #[arg(long, value_name = "NAME")]
     pub site: Option<String>,
@@ -85,7 +89,7 @@ pub fn run(globals: &Globals, arguments: &Analyze) -> Result<ExitCode, Failure> 
     let baselines = arguments.baseline.as_deref().map(baseline::read).transpose()?.unwrap_or_default();
     let plan = Plan {
         files: arguments.files.clone(),
-        date: arguments.date,
+        reading: arguments.reading.clone(),
         partitions: arguments.partitions,
         encode: arguments.encode,
         profile: pipeline::profile(&config, arguments.profile.as_deref())?,

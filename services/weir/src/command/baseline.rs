@@ -8,9 +8,8 @@ use clap::{Args, Subcommand};
 use serde::{Deserialize, Serialize};
 use weir_engine::baseline::ExportedBaseline;
 use weir_runtime::Shutdown;
-use weir_schemas::Micros;
 
-use super::value;
+use super::reading::Reading;
 use crate::arguments::Globals;
 use crate::failure::Failure;
 use crate::output;
@@ -61,9 +60,9 @@ pub struct Export {
     /// Name of the site the captures are from (default: site.name, `local`)
     #[arg(long, value_name = "NAME")]
     pub site: Option<String>,
-    /// Day of the first packet where the input has times without dates (default: the file's day)
-    #[arg(long, value_name = "YYYY-MM-DD", value_parser = value::date)]
-    pub date: Option<Micros>,
+    /// How the inputs are to be read
+    #[command(flatten)]
+    pub reading: Reading,
 }
 
 /// Arguments of `weir baseline import`.
@@ -105,7 +104,7 @@ fn run_export(globals: &Globals, export: &Export) -> Result<ExitCode, Failure> {
     let config = globals.start()?.config;
     let plan = Plan {
         files: export.files.clone(),
-        date: export.date,
+        reading: export.reading.clone(),
         partitions: 1,
         encode: false,
         profile: pipeline::profile(&config, None)?,

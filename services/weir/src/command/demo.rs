@@ -16,7 +16,8 @@ use crate::arguments::Globals;
 use crate::failure::Failure;
 use crate::interrupt;
 use crate::output;
-use crate::pipeline::{self, Pipeline, Plan, input_options};
+use super::reading::Reading;
+use crate::pipeline::{self, Pipeline, Plan};
 use crate::progress::Progress;
 use truth::Truth;
 
@@ -82,10 +83,10 @@ pub fn run(globals: &Globals, arguments: &Demo) -> Result<ExitCode, Failure> {
     })?;
     let shutdown = interrupt::watch()?;
     let input =
-        input::open(&[file.path().to_owned()], &input_options(&config, None, &shutdown)).map_err(Failure::internal)?;
+        input::open(&[file.path().to_owned()], &Reading::default().options(&config, &shutdown)?).map_err(Failure::internal)?;
     let plan = Plan {
         files: vec![CAPTURE_NAME.into()],
-        date: None,
+        reading: Reading::default(),
         partitions: 1,
         encode: false,
         profile: pipeline::profile(&config, None)?,

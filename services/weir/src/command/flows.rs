@@ -13,16 +13,16 @@ use std::time::Instant;
 use clap::{Args, ValueEnum};
 use weir_bus::Value;
 use weir_runtime::Shutdown;
-use weir_schemas::{Micros, Record};
+use weir_schemas::Record;
 use weir_sensor::input;
 use weir_sensor::sensor::FileSensor;
 
-use super::value;
+use super::reading::Reading;
 use crate::arguments::Globals;
 use crate::failure::Failure;
 use crate::interrupt;
 use crate::output;
-use crate::pipeline::{input_options, sensor_config, warning_line};
+use crate::pipeline::{sensor_config, warning_line};
 use crate::progress::Progress;
 use sink::Sink;
 
@@ -44,7 +44,7 @@ const PACKETS_PER_STEP: usize = 8_192;
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Flows {
-    /// Captures; `-` is standard input
+    /// Captures, tables of flows, directories of them; `-` is standard input
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// How to print them
@@ -53,9 +53,9 @@ pub struct Flows {
     /// Where to write them; `-` is standard output (default)
     #[arg(long, value_name = "FILE", required_if_eq("format", "avro"))]
     pub out: Option<PathBuf>,
-    /// Day of the first packet where the input has times without dates (default: the file's day)
-    #[arg(long, value_name = "YYYY-MM-DD", value_parser = value::date)]
-    pub date: Option<Micros>,
+    /// How the inputs are to be read
+    #[command(flatten)]
+    pub reading: Reading,
     /// Name of the site the captures are from (default: site.name, `local`)
     #[arg(long, value_name = "NAME")]
     pub site: Option<String>,
@@ -97,7 +97,7 @@ pub fn run(globals: &Globals, arguments: &Flows) -> Result<ExitCode, Failure> {
     let sensor_id = arguments.sensor_id.as_deref().or(config.sensor.id.as_deref()).unwrap_or("file");
     let shutdown = interrupt::watch()?;
     let input =
-        input::open(&arguments.files, &input_options(&config, arguments.date, &shutdown)).map_err(Failure::usage)?;
+        input::open(&arguments.files, &arguments.reading.options(&config, &shutdown)?).map_err(Failure::usage)?;
     let sensor = FileSensor::new(input, sensor_config(&config, site, sensor_id, 1));
     let out = arguments.out.as_deref().filter(|out| *out != Path::new("-"));
     if let Some(out) = out {
@@ -137,7 +137,7 @@ fn pump(mut sensor: FileSensor, sink: &mut Sink, shutdown: &Shutdown) -> Result<
         for warning in sensor.take_warnings() {
             progress.warn(&warning_line(&warning));
         }
-        totals.packets = sensor.input_counters().packets;
+        totals.packets = sensor.input_counters().all_packets();
         progress.show(totals.packets, latest);
         if outcome.ended {
             break;

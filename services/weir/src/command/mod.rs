@@ -7,6 +7,7 @@ pub mod demo;
 pub mod detector;
 pub mod detectors;
 pub mod flows;
+pub mod reading;
 pub mod results;
 pub mod sensor;
 pub mod tail;

@@ -19,11 +19,11 @@ use weir_sensor::pace::Pace;
 use weir_sensor::rebase::{self, Rebased};
 use weir_sensor::sensor::FileSensor;
 
-use super::value;
+use super::reading::Reading;
 use crate::arguments::Globals;
 use crate::failure::Failure;
 use crate::interrupt;
-use crate::pipeline::{input_options, sensor_config, warning_line};
+use crate::pipeline::{sensor_config, warning_line};
 use crate::service::Host;
 use outlet::{KafkaOutlet, PATIENCE};
 use replay::Replay;
@@ -48,12 +48,12 @@ const LAST_DELIVERIES: Duration = Duration::from_secs(30);
 
 /// Publish the flow records of captures to Kafka, with marks that say how far the sensor is
 ///
-/// Reads pcap, pcapng and tcpdump's text, compressed or not, and publishes to the topic flows.v1 of the lane.
+/// Reads captures and tables of flows, compressed or not, and publishes to the topic flows.v1 of the lane.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 #[allow(clippy::struct_field_names, reason = "the flag is --sensor-id")]
 pub struct Sensor {
-    /// Captures, in any order; `-` is standard input (default: sensor.read)
+    /// Captures, tables of flows or directories of them, in any order; `-` is standard input (default: sensor.read)
     #[arg(value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// How fast: realtime, max, or a multiple of real time such as 10x
@@ -68,9 +68,9 @@ pub struct Sensor {
     /// Name of the site the captures are from (default: site.name, `local`)
     #[arg(long, value_name = "NAME")]
     pub site: Option<String>,
-    /// Day of the first packet where the input has times without dates (default: the file's day)
-    #[arg(long, value_name = "YYYY-MM-DD", value_parser = value::date)]
-    pub date: Option<Micros>,
+    /// How the inputs are to be read
+    #[command(flatten)]
+    pub reading: Reading,
     /// Where to serve health and metrics; port 0 takes a free one (as --set admin.listen=…)
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub admin: Option<SocketAddr>,
@@ -98,7 +98,7 @@ pub fn run(globals: &Globals, arguments: &Sensor) -> Result<ExitCode, Failure> {
     let host = Host::start(&globals, SERVICE, |_| request.sensor.clone())?;
     let config = &host.config;
     let ready = host.health.readiness("publishing");
-    let options = input_options(config, arguments.date, &host.shutdown);
+    let options = arguments.reading.options(config, &host.shutdown)?;
     let input = open(&request, &options, arguments.rebase)?;
 
     let topics = Topics::new(&config.topics.prefix);

@@ -14,6 +14,7 @@ use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ResourceMe
 use opentelemetry_sdk::metrics::reader::MetricReader;
 use opentelemetry_sdk::metrics::{InstrumentKind, ManualReader, SdkMeterProvider, Temporality};
 
+use crate::command::reading::Reading;
 use super::*;
 
 /// A reader that the provider and the test share.
@@ -79,7 +80,7 @@ fn plan(capture: &str, partitions: u32, config: &Config) -> Plan {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/captures");
     Plan {
         files: vec![folder.join(capture)],
-        date: None,
+        reading: Reading::default(),
         partitions,
         encode: false,
         profile: profile(config, None).unwrap(),
@@ -98,7 +99,7 @@ fn metrics_equal_the_counters() {
         let config = Config::default();
         let plan = plan(capture, partitions, &config);
         let shutdown = Shutdown::new();
-        let input = input::open(&plan.files, &input_options(&config, None, &shutdown)).unwrap();
+        let input = input::open(&plan.files, &Reading::default().options(&config, &shutdown).unwrap()).unwrap();
         let meter = provider.meter(metrics::SCOPE);
         let mut pipeline = Pipeline::measured(&config, plan, input, &shutdown, &meter).unwrap();
         let mut published: BTreeMap<&'static str, f64> = BTreeMap::new();
@@ -172,7 +173,7 @@ fn no_address_is_a_label() {
     let config = Config::default();
     let plan = plan("demo.pcap.zst", 1, &config);
     let shutdown = Shutdown::new();
-    let input = input::open(&plan.files, &input_options(&config, None, &shutdown)).unwrap();
+    let input = input::open(&plan.files, &Reading::default().options(&config, &shutdown).unwrap()).unwrap();
     let meter = provider.meter(metrics::SCOPE);
     let mut pipeline = Pipeline::measured(&config, plan, input, &shutdown, &meter).unwrap();
     while pipeline.turn().unwrap().is_some() {}

@@ -10,7 +10,8 @@ fn wrong_calls_say_what_and_how_to_mend_it() {
         std::fs::write(&path, content).unwrap();
         path.to_str().unwrap().to_owned()
     };
-    let folder = directory.path().to_str().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().to_str().unwrap();
     let scan = &capture("scan_syn.pcap.gz");
     let empty = &file("empty.pcap", b"");
     let picture = &file("picture.png", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR");
@@ -18,7 +19,7 @@ fn wrong_calls_say_what_and_how_to_mend_it() {
     let old_baseline = &file("old.json", b"{\"v\": 99, \"baselines\": []}\n");
     let bad_config = &file("bad.toml", b"[sensor]\nidle_timeout = \"soon\"\n");
     let unknown_key = &file("unknown.toml", b"[engine]\nprofil = \"classic\"\n");
-    let cases: [(&[&str], &str, &str); 19] = [
+    let cases: [(&[&str], &str, &str); 21] = [
         (&["analyze", "--fromat", "table", scan], "'--fromat'", "'--format'"),
         (&["analyze", "--format", "xml", scan], "'xml'", "table, jsonl, markdown"),
         (&["analyze", "--profile", "nonesuch", scan], "\"nonesuch\"", "\"default\" and \"classic\""),
@@ -26,9 +27,11 @@ fn wrong_calls_say_what_and_how_to_mend_it() {
         (&["analyze", "--partitions", "0", scan], "'0'", "1..=1024"),
         (&["analyze", "--date", "yesterday", scan], "'yesterday'", "YYYY-MM-DD"),
         (&["analyze", "missing.pcap"], "missing.pcap: no such file", "check the path"),
-        (&["analyze", folder], "is a directory", "name the capture files in it"),
-        (&["analyze", empty], "is empty", "give a pcap"),
-        (&["analyze", picture], "unsupported", "give a pcap"),
+        (&["analyze", folder], "is a directory without files", "one that holds captures"),
+        (&["analyze", "--input", "chart", scan], "'chart'", "zeek_conn"),
+        (&["analyze", "--mapping", bad_config, scan], "bad.toml", "12-inputs.md"),
+        (&["analyze", empty], "is empty", "give a capture"),
+        (&["analyze", picture], "unsupported", "give a capture"),
         (&["analyze", "--baseline", "missing.json", scan], "cannot read missing.json", "weir baseline export"),
         (&["analyze", "--baseline", no_baseline, scan], "notes.json", "weir baseline export"),
         (&["analyze", "--baseline", old_baseline, scan], "version 99", "export it anew"),

@@ -69,7 +69,7 @@ impl<O: Outlet> Replay<O> {
             let Some(limit) = self.due()? else { continue };
             let outcome = self.sensor.step_until(limit, PACKETS_PER_STEP);
             self.send(outcome.messages)?;
-            self.totals.packets = self.sensor.input_counters().packets;
+            self.totals.packets = self.sensor.input_counters().all_packets();
             self.sensor.take_warnings().iter().for_each(&mut warn);
             self.outlet.note()?;
             if outcome.ended {
