@@ -167,7 +167,7 @@ fn a_marker_of_panes_that_lost_records_is_not_complete() {
         .iter()
         .filter_map(|partial| match &partial.body {
             PartialBody::Marker { complete, degraded, .. } => Some((partial.pane, *complete, degraded.as_slice())),
-            _ => None,
+            PartialBody::Counts(_) => None,
         })
         .collect();
     let lacking = *overtaken.lacking.first().unwrap();
