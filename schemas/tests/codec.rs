@@ -290,8 +290,8 @@ fn arrays_in_several_blocks_are_read_and_false_sizes_refused() {
     let finding_labels = |blocks: &[u8]| {
         let mut bytes = codec::MARKER.to_vec();
         bytes.extend_from_slice(&schema::PARTIAL.fingerprint.to_le_bytes());
-        // v, partition, partition_count, pane, rules_hash; no receiver, responder, site; a marker, not ended, complete.
-        bytes.extend_from_slice(&[0; 4 + 8 + 3]);
+        // v, partition, partition_count, pane, rules_hash; no counts; a marker, not ended, complete.
+        bytes.extend_from_slice(&[0; 4 + 8 + 1]);
         bytes.extend_from_slice(&[2, 0, 1]);
         bytes.extend_from_slice(blocks);
         // Its generation.
@@ -302,7 +302,7 @@ fn arrays_in_several_blocks_are_read_and_false_sizes_refused() {
         })
     };
     assert_eq!(finding_labels(&[2, 2, b'a', 1, 4, 2, b'b', 0]), Ok(vec!["a".to_owned(), "b".to_owned()]));
-    let at = HEADER_LENGTH + 18;
+    let at = HEADER_LENGTH + 16;
     assert_eq!(finding_labels(&[1, 6, 2, b'b', 0]), Err(DecodeError::BadBlock { at }));
     assert_eq!(finding_labels(&[1, 2, 2, b'b', 0]), Err(DecodeError::BadBlock { at }));
     assert_eq!(finding_labels(&[0xfe, 0xff, 0xff, 0xff, 0x0f, 0]), Err(DecodeError::BadBlock { at }));

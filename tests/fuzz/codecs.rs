@@ -64,7 +64,7 @@ mod tests {
             (record_seeds, record, 2),
             (finding_seeds, finding, 1),
             (anomaly_seeds, anomaly, 1),
-            (partial_seeds, partial, 3),
+            (partial_seeds, partial, 2),
             (state_seeds, state, 1),
         ];
         for (seeds, run, count) in cases {
