@@ -19,7 +19,7 @@ pub mod tcp;
 pub mod time;
 pub mod timing;
 
-pub use app::{App, Dns, Http, Irc, Login, Ssh, Tls};
+pub use app::{App, Dns, DnsType, Http, Irc, Login, Ssh, Tls};
 pub use codec::{DecodeError, Decoder};
 pub use commit::CommitMetadata;
 pub use finding::{

@@ -13,7 +13,7 @@ pub struct Schema {
 
 /// Flow records and marks.
 pub const FLOW: Schema =
-    Schema { name: "weir.FlowV1", text: include_str!("../avro/flow.avsc"), fingerprint: 0x3066_f607_197b_a0c4 };
+    Schema { name: "weir.FlowV1", text: include_str!("../avro/flow.avsc"), fingerprint: 0x4f87_95a3_a184_3dfb };
 
 /// Findings.
 pub const FINDING: Schema =

@@ -2,7 +2,7 @@
 
 use super::error::DecodeError;
 use super::wire::{Input, Wire, put_long, put_octets, wire_record};
-use crate::app::{App, Dns, Http, Irc, Login, Ssh, Tls};
+use crate::app::{App, Dns, DnsType, Http, Irc, Login, Ssh, Tls};
 use crate::flow::{
     Counts, End, EndReason, Flow, Initiator, Link, Mark, MarkStatus, Outcome, Record, Tcp, TcpFlags, Tunnel,
 };
@@ -24,11 +24,43 @@ wire_record!(Tunnel { kind, outer_src, outer_dst, id });
 wire_record!(Spread { n, sum, sumsq, min, max });
 wire_record!(Timing { fwd_iat, rev_iat, fwd_size, rev_size });
 wire_record!(App { name, dns, http, tls, ssh, login, irc });
-wire_record!(Dns { query, query_type, rcode, queries, responses, nxdomain, answers, response_bytes });
-wire_record!(Http { method, host, target, user_agent, status, requests, errors });
-wire_record!(Tls { version, server_name, alpn, client_fingerprint, cipher, alert });
+wire_record!(Dns {
+    query,
+    query_hash,
+    domain_hash,
+    query_type,
+    rcode,
+    queries,
+    responses,
+    nxdomain,
+    failures,
+    answers,
+    names,
+    longest_name,
+    entropy_millibits,
+    query_bytes,
+    response_bytes,
+    types,
+});
+wire_record!(DnsType { query_type, queries, bytes });
+wire_record!(Http {
+    method,
+    host,
+    host_hash,
+    path_segment,
+    path_hash,
+    user_agent,
+    agent_family,
+    status,
+    requests,
+    responses,
+    errors,
+    denied,
+    paths,
+});
+wire_record!(Tls { version, offered_version, server_name, server_name_hash, alpn, ja3, ja4, cipher, alert });
 wire_record!(Ssh { client, server, client_fingerprint });
-wire_record!(Login { attempts, failures, proto });
+wire_record!(Login { attempts, failures, proto, estimated });
 wire_record!(Irc { nick, channel, commands });
 wire_record!(Tcp {
     fwd,

@@ -4,8 +4,8 @@ use proptest::array::{uniform5, uniform7};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use weir_schemas::{
-    App, Counts, Dns, End, EndReason, Flow, Host, Http, Initiator, Irc, Link, Login, Mark, MarkStatus, Outcome, Record,
-    Response, Spread, Ssh, SynOptions, Tcp, TcpFlags, Timing, Tls, Ttl, Tunnel, WindowSize,
+    App, Counts, Dns, DnsType, End, EndReason, Flow, Host, Http, Initiator, Irc, Link, Login, Mark, MarkStatus,
+    Outcome, Record, Response, Spread, Ssh, SynOptions, Tcp, TcpFlags, Timing, Tls, Ttl, Tunnel, WindowSize,
 };
 
 use super::arbitrary::{any_count, any_host, any_string, any_text, maybe};
@@ -145,54 +145,73 @@ fn any_timing() -> impl Strategy<Value = Timing> {
     })
 }
 
+fn any_dns_type() -> impl Strategy<Value = DnsType> {
+    (any::<u16>(), any::<u32>(), any_count()).prop_map(|(query_type, queries, bytes)| DnsType {
+        query_type,
+        queries,
+        bytes,
+    })
+}
+
 prop_compose! {
     fn any_dns()(
         query in any_string(),
-        query_type: u16,
+        (query_type, longest_name) in any::<(u16, u16)>(),
         rcode: Option<u8>,
-        (queries, responses, nxdomain, answers) in any::<(u32, u32, u32, u32)>(),
-        response_bytes in any_count(),
+        [queries, responses, nxdomain, failures, answers] in uniform5(any::<u32>()),
+        names: u32,
+        [query_hash, domain_hash, entropy_millibits, query_bytes, response_bytes] in uniform5(any_count()),
+        types in vec(any_dns_type(), 0..4),
     ) -> Dns {
-        Dns { query, query_type, rcode, queries, responses, nxdomain, answers, response_bytes }
+        Dns {
+            query, query_hash, domain_hash, query_type, rcode, queries, responses, nxdomain, failures, answers, names,
+            longest_name, entropy_millibits, query_bytes, response_bytes, types,
+        }
     }
 }
 
 prop_compose! {
     fn any_http()(
-        (method, host, target, user_agent) in (any_string(), any_string(), any_string(), any_string()),
+        (method, host, path_segment, user_agent) in (any_string(), any_string(), any_string(), any_string()),
+        agent_family in any_text(),
+        (host_hash, path_hash) in (any_count(), any_count()),
         status: Option<u16>,
-        requests: u32,
-        errors: u32,
+        [requests, responses, errors, denied, paths] in uniform5(any::<u32>()),
     ) -> Http {
-        Http { method, host, target, user_agent, status, requests, errors }
+        Http {
+            method, host, host_hash, path_segment, path_hash, user_agent, agent_family, status, requests, responses,
+            errors, denied, paths,
+        }
     }
 }
 
 prop_compose! {
     fn any_tls()(
-        version: u16,
-        (server_name, alpn, client_fingerprint) in (any_string(), any_string(), any_string()),
+        (version, offered_version) in any::<(u16, u16)>(),
+        (server_name, alpn, ja3, ja4) in (any_string(), any_string(), any_string(), any_string()),
+        server_name_hash in any_count(),
         cipher: Option<u16>,
         alert: Option<u8>,
     ) -> Tls {
-        Tls { version, server_name, alpn, client_fingerprint, cipher, alert }
+        Tls { version, offered_version, server_name, server_name_hash, alpn, ja3, ja4, cipher, alert }
     }
 }
 
 prop_compose! {
+    // Boxed: the strategies together are too large for a test's stack.
     fn any_app()(
         name in any_text(),
-        dns in maybe(any_dns()),
-        http in maybe(any_http()),
-        tls in maybe(any_tls()),
+        dns in maybe(any_dns().boxed()),
+        http in maybe(any_http().boxed()),
+        tls in maybe(any_tls().boxed()),
         ssh in maybe((any_string(), any_string(), any_string())),
-        login in maybe((any::<u32>(), any::<u32>(), any_text())),
+        login in maybe((any::<u32>(), any::<u32>(), any_text(), any::<bool>())),
         irc in maybe((any_string(), any_string(), any::<u32>())),
     ) -> App {
         App {
             name, dns, http, tls,
             ssh: ssh.map(|(client, server, client_fingerprint)| Ssh { client, server, client_fingerprint }),
-            login: login.map(|(attempts, failures, proto)| Login { attempts, failures, proto }),
+            login: login.map(|(attempts, failures, proto, estimated)| Login { attempts, failures, proto, estimated }),
             irc: irc.map(|(nick, channel, commands)| Irc { nick, channel, commands }),
         }
     }
@@ -210,7 +229,7 @@ prop_compose! {
         (fwd, rev) in (any_counts(), any_counts()),
         (flow_id, community_id, export_index, capture_drops) in any::<(u64, [u8; 20], u32, u64)>(),
         (tcp, link, tunnel) in (maybe(any_tcp()), maybe(any_link()), maybe(any_tunnel())),
-        (app, timing, labels) in (maybe(any_app()), maybe(any_timing()), vec((any_text(), any_text()), 0..3)),
+        (app, timing, labels) in (maybe(any_app().boxed()), maybe(any_timing()), vec((any_text(), any_text()), 0..3)),
     ) -> Flow {
         Flow {
             sensor, site, boot, seq, input, sampling, event_time, first_time, last_time, clock_offset_us, src, dst,

@@ -2,7 +2,7 @@
 
 use apache_avro::types::Value;
 use weir_schemas::{
-    App, Counts, End, Flow, Host, Link, Mark, Record, Spread, SynOptions, Tcp, TcpFlags, Timing, Ttl, Tunnel,
+    App, Counts, DnsType, End, Flow, Host, Link, Mark, Record, Spread, SynOptions, Tcp, TcpFlags, Timing, Ttl, Tunnel,
     WindowSize,
 };
 
@@ -136,36 +136,57 @@ fn timing(timing: &Timing) -> Value {
     ])
 }
 
+fn dns_type(kind: &DnsType) -> Value {
+    record([("query_type", int(kind.query_type)), ("queries", long(kind.queries)), ("bytes", count(kind.bytes))])
+}
+
 fn app(app: &App) -> Value {
     let dns = app.dns.as_ref().map(|dns| {
         record([
             ("query", text(&dns.query)),
+            ("query_hash", count(dns.query_hash)),
+            ("domain_hash", count(dns.domain_hash)),
             ("query_type", int(dns.query_type)),
             ("rcode", optional(dns.rcode.map(int))),
             ("queries", long(dns.queries)),
             ("responses", long(dns.responses)),
             ("nxdomain", long(dns.nxdomain)),
+            ("failures", long(dns.failures)),
             ("answers", long(dns.answers)),
+            ("names", long(dns.names)),
+            ("longest_name", int(dns.longest_name)),
+            ("entropy_millibits", count(dns.entropy_millibits)),
+            ("query_bytes", count(dns.query_bytes)),
             ("response_bytes", count(dns.response_bytes)),
+            ("types", array(&dns.types, dns_type)),
         ])
     });
     let http = app.http.as_ref().map(|http| {
         record([
             ("method", text(&http.method)),
             ("host", text(&http.host)),
-            ("target", text(&http.target)),
+            ("host_hash", count(http.host_hash)),
+            ("path_segment", text(&http.path_segment)),
+            ("path_hash", count(http.path_hash)),
             ("user_agent", text(&http.user_agent)),
+            ("agent_family", text(&http.agent_family)),
             ("status", optional(http.status.map(int))),
             ("requests", long(http.requests)),
+            ("responses", long(http.responses)),
             ("errors", long(http.errors)),
+            ("denied", long(http.denied)),
+            ("paths", long(http.paths)),
         ])
     });
     let tls = app.tls.as_ref().map(|tls| {
         record([
             ("version", int(tls.version)),
+            ("offered_version", int(tls.offered_version)),
             ("server_name", text(&tls.server_name)),
+            ("server_name_hash", count(tls.server_name_hash)),
             ("alpn", text(&tls.alpn)),
-            ("client_fingerprint", text(&tls.client_fingerprint)),
+            ("ja3", text(&tls.ja3)),
+            ("ja4", text(&tls.ja4)),
             ("cipher", optional(tls.cipher.map(int))),
             ("alert", optional(tls.alert.map(int))),
         ])
@@ -178,7 +199,12 @@ fn app(app: &App) -> Value {
         ])
     });
     let login = app.login.as_ref().map(|login| {
-        record([("attempts", long(login.attempts)), ("failures", long(login.failures)), ("proto", text(&login.proto))])
+        record([
+            ("attempts", long(login.attempts)),
+            ("failures", long(login.failures)),
+            ("proto", text(&login.proto)),
+            ("estimated", Value::Boolean(login.estimated)),
+        ])
     });
     let irc = app.irc.as_ref().map(|irc| {
         record([("nick", text(&irc.nick)), ("channel", text(&irc.channel)), ("commands", long(irc.commands))])
