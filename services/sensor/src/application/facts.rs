@@ -1,0 +1,181 @@
+//! What one record gathers of its application, and its form in the schema.
+
+use weir_schemas::app::{App, Dns, DnsType, Http, Irc, Login, Ssh, Tls};
+
+use super::dns::Message;
+use super::text::hash;
+
+/// Distinct texts of one record that are told apart.
+const MOST_DISTINCT: usize = 64;
+/// DNS types of one record that are told apart.
+const MOST_TYPES: usize = 8;
+
+/// Facts of one record; empty at first.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    name: &'static str,
+    pub(super) dns: Option<Box<Dns>>,
+    pub(super) http: Option<Box<Http>>,
+    pub(super) tls: Option<Box<Tls>>,
+    pub(super) ssh: Option<Box<Ssh>>,
+    pub(super) login: Option<Box<Login>>,
+    pub(super) irc: Option<Box<Irc>>,
+    /// Hashes of names or paths seen in this record.
+    distinct: Vec<u64>,
+}
+
+impl Facts {
+    /// The application protocol; empty where nothing was recognised.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Names the application protocol. The first name stays.
+    pub fn set_name(&mut self, name: &'static str) {
+        if self.name.is_empty() {
+            self.name = name;
+        }
+    }
+
+    /// Notes a text by its hash; how many different ones there were, up to a bound.
+    pub(super) fn note_distinct(&mut self, hash: u64) -> u32 {
+        if self.distinct.len() < MOST_DISTINCT && !self.distinct.contains(&hash) {
+            self.distinct.push(hash);
+        }
+        self.distinct.len() as u32
+    }
+
+    /// Takes in a DNS message of `length` octets.
+    pub(super) fn dns_message(&mut self, name: &'static str, message: &Message, length: u32) {
+        self.set_name(name);
+        let mut dns = self.dns.take().unwrap_or_default();
+        if let Some(question) = &message.question {
+            if dns.query_hash == 0 {
+                dns.query = question.text();
+                dns.query_hash = hash(&question.name);
+                dns.domain_hash = hash(question.domain());
+                dns.query_type = question.kind;
+            }
+            dns.names = self.note_distinct(hash(&question.name));
+            dns.longest_name = dns.longest_name.max(question.length());
+            let place = dns.types.iter().position(|seen| seen.query_type == question.kind);
+            if place.is_none() && dns.types.len() < MOST_TYPES {
+                dns.types.push(DnsType { query_type: question.kind, queries: 0, bytes: 0 });
+            }
+            if let Some(seen) = dns.types.iter_mut().find(|seen| seen.query_type == question.kind) {
+                seen.queries += u32::from(!message.is_response);
+                seen.bytes += u64::from(length);
+            }
+        }
+        if message.is_response {
+            dns.responses += 1;
+            dns.rcode.get_or_insert(message.rcode);
+            dns.nxdomain += u32::from(message.rcode == 3);
+            dns.failures += u32::from(!matches!(message.rcode, 0 | 3));
+            dns.answers = dns.answers.saturating_add(u32::from(message.answers));
+            dns.response_bytes += u64::from(length);
+        } else {
+            dns.queries += 1;
+            dns.query_bytes += u64::from(length);
+            let entropy = message.question.as_ref().map_or(0, super::dns::Question::entropy_millibits);
+            dns.entropy_millibits += u64::from(entropy);
+        }
+        self.dns = Some(dns);
+    }
+
+    /// Counts a log-in that was tried.
+    pub(super) fn login(&mut self, protocol: &'static str, attempts: u32, failures: u32) {
+        let login = self.login.get_or_insert_default();
+        login.attempts = login.attempts.saturating_add(attempts);
+        login.failures = login.failures.saturating_add(failures);
+        if login.proto.is_empty() {
+            login.proto = protocol.into();
+        }
+    }
+
+    /// The block of the record. Without `names`, what names hosts, resources and people is left out; hashes, lengths and
+    /// counts stay.
+    #[must_use]
+    pub fn into_app(self, names: bool) -> App {
+        let mut app = App {
+            name: self.name.into(),
+            dns: self.dns.map(|dns| *dns),
+            http: self.http.map(|http| *http),
+            tls: self.tls.map(|tls| *tls),
+            ssh: self.ssh.map(|ssh| *ssh),
+            login: self.login.map(|login| *login),
+            irc: self.irc.map(|irc| *irc),
+        };
+        if !names {
+            withhold(&mut app);
+        }
+        app
+    }
+}
+
+fn withhold(app: &mut App) {
+    if let Some(dns) = &mut app.dns {
+        dns.query.clear();
+    }
+    if let Some(http) = &mut app.http {
+        http.host.clear();
+        http.path_segment.clear();
+        http.user_agent.clear();
+    }
+    if let Some(tls) = &mut app.tls {
+        tls.server_name.clear();
+    }
+    if let Some(irc) = &mut app.irc {
+        irc.nick.clear();
+        irc.channel.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::application::dns::Question;
+
+    #[test]
+    fn names_are_withheld_and_what_counts_stays() {
+        let question = Question { name: b"\x04host\x07example\x03com".to_vec(), kind: 1 };
+        let message = Message { is_response: false, opcode: 0, rcode: 0, answers: 0, question: Some(question) };
+        let mut facts = Facts::default();
+        facts.dns_message("dns", &message, 34);
+        facts.http = Some(Box::new(Http {
+            host: "a".into(),
+            host_hash: 5,
+            path_segment: "b".into(),
+            user_agent: "curl/8".into(),
+            agent_family: "curl".into(),
+            ..Http::default()
+        }));
+        facts.tls = Some(Box::new(Tls { server_name: "c".into(), ja4: "t".into(), ..Tls::default() }));
+        facts.irc = Some(Box::new(Irc { nick: "n".into(), channel: "#c".into(), commands: 2 }));
+
+        let told = facts.clone().into_app(true);
+        assert_eq!(told.dns.as_ref().map(|dns| dns.query.as_str()), Some("host.example.com"));
+        let app = facts.into_app(false);
+        let text = serde_json::to_string(&app).unwrap();
+        assert!(!text.contains("example") && !text.contains("curl/8"), "{text}");
+        let (dns, http, tls) = (app.dns.unwrap(), app.http.unwrap(), app.tls.unwrap());
+        assert_eq!((dns.query_hash != 0, dns.longest_name, dns.names, dns.query_bytes), (true, 16, 1, 34));
+        assert_eq!((http.host.as_str(), http.host_hash, &*http.agent_family), ("", 5, "curl"));
+        assert_eq!((tls.server_name.as_str(), tls.ja4.as_str()), ("", "t"));
+        assert_eq!(app.irc, Some(Irc { commands: 2, ..Irc::default() }));
+    }
+
+    #[test]
+    fn what_is_told_apart_is_bounded() {
+        let mut facts = Facts::default();
+        for number in 0..1000_u16 {
+            let name = [&[4_u8][..], format!("{number:04}").as_bytes()].concat();
+            let question = Question { name, kind: number };
+            let message = Message { is_response: false, opcode: 0, rcode: 0, answers: 0, question: Some(question) };
+            facts.dns_message("dns", &message, 30);
+        }
+        let dns = facts.into_app(true).dns.unwrap();
+        assert_eq!((dns.queries, dns.names, dns.types.len()), (1000, 64, MOST_TYPES));
+    }
+}
