@@ -29,11 +29,15 @@ pub(super) fn facts_of(text: impl Fn(Field) -> Option<String>) -> Facts {
         Http {
             method: method.unwrap_or_default(),
             host: host.unwrap_or_default(),
-            target: target.unwrap_or_default(),
+            path_segment: target.as_deref().map_or_else(String::new, |target| first_segment(target).to_owned()),
             user_agent: kept(Field::HttpAgent).unwrap_or_default(),
             status,
             requests: 1,
+            responses: u32::from(status.is_some()),
             errors: u32::from(status.is_some_and(|status| status >= 400)),
+            denied: u32::from(matches!(status, Some(401 | 403 | 407))),
+            paths: u32::from(target.is_some()),
+            ..Http::default()
         }
     });
     let tls = (kept(Field::TlsVersion), kept(Field::TlsName), kept(Field::TlsFingerprint));
@@ -43,7 +47,7 @@ pub(super) fn facts_of(text: impl Fn(Field) -> Option<String>) -> Facts {
             version: version.map_or(0, |version| tls_version(&version)),
             server_name: server_name.unwrap_or_default(),
             alpn: kept(Field::TlsAlpn).unwrap_or_default(),
-            client_fingerprint: fingerprint.unwrap_or_default(),
+            ja3: fingerprint.unwrap_or_default(),
             ..Tls::default()
         }
     });
@@ -60,6 +64,7 @@ pub(super) fn facts_of(text: impl Fn(Field) -> Option<String>) -> Facts {
             attempts,
             failures: attempts - u32::from(has_succeeded),
             proto: name.as_deref().unwrap_or("").into(),
+            estimated: true,
         }
     });
     let by_content = match (&dns, &http, &tls, &ssh) {
@@ -96,8 +101,16 @@ fn dns(query: &str, text: &impl Fn(Field) -> Option<String>) -> Dns {
         responses: u32::from(rcode.is_some() || answers > 0),
         nxdomain: u32::from(rcode == Some(3)),
         answers,
+        names: 1,
+        longest_name: query.trim_end_matches('.').len().min(255) as u16,
         ..Dns::default()
     }
+}
+
+/// The first segment of the path of a target or a URL.
+fn first_segment(target: &str) -> &str {
+    let path = target.split_once("://").map_or(target, |(_, rest)| rest.split_once('/').map_or("", |(_, path)| path));
+    path.trim_start_matches('/').split(['/', '?', '#']).next().unwrap_or_default()
 }
 
 /// RFC 1035 §4.1.1, RFC 6895 §2.3.
