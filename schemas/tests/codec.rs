@@ -298,7 +298,7 @@ fn arrays_in_several_blocks_are_read_and_false_sizes_refused() {
         bytes.push(0);
         codec::decode_partial(&bytes).map(|partial| match partial.body {
             weir_schemas::PartialBody::Marker { degraded, .. } => degraded,
-            other => panic!("{other:?}"),
+            other @ weir_schemas::PartialBody::Counts(_) => panic!("{other:?}"),
         })
     };
     assert_eq!(finding_labels(&[2, 2, b'a', 1, 4, 2, b'b', 0]), Ok(vec!["a".to_owned(), "b".to_owned()]));

@@ -231,8 +231,9 @@ fn capture(
 ) -> Result<Box<dyn RecordReader>, InputError> {
     match kind {
         InputKind::Exports => Ok(Box::new(ExportReader::of_capture(reader))),
-        InputKind::ByContent if is_rereadable => exports::flows_or_packets(reader)
-            .map_err(|source| InputError::Unreadable { file: name.to_owned(), source }),
+        InputKind::ByContent if is_rereadable => {
+            exports::flows_or_packets(reader).map_err(|source| InputError::Unreadable { file: name.to_owned(), source })
+        }
         _ => Ok(reader),
     }
 }

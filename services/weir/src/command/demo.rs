@@ -12,11 +12,11 @@ use weir_runtime::Shutdown;
 use weir_schemas::{Anomaly, Micros, Severity};
 use weir_sensor::input;
 
+use super::reading::Reading;
 use crate::arguments::Globals;
 use crate::failure::Failure;
 use crate::interrupt;
 use crate::output;
-use super::reading::Reading;
 use crate::pipeline::{self, Pipeline, Plan};
 use crate::progress::Progress;
 use truth::Truth;
@@ -82,8 +82,8 @@ pub fn run(globals: &Globals, arguments: &Demo) -> Result<ExitCode, Failure> {
         ))
     })?;
     let shutdown = interrupt::watch()?;
-    let input =
-        input::open(&[file.path().to_owned()], &Reading::default().options(&config, &shutdown)?).map_err(Failure::internal)?;
+    let input = input::open(&[file.path().to_owned()], &Reading::default().options(&config, &shutdown)?)
+        .map_err(Failure::internal)?;
     let plan = Plan {
         files: vec![CAPTURE_NAME.into()],
         reading: Reading::default(),

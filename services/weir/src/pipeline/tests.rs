@@ -14,8 +14,8 @@ use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ResourceMe
 use opentelemetry_sdk::metrics::reader::MetricReader;
 use opentelemetry_sdk::metrics::{InstrumentKind, ManualReader, SdkMeterProvider, Temporality};
 
-use crate::command::reading::Reading;
 use super::*;
+use crate::command::reading::Reading;
 
 /// A reader that the provider and the test share.
 #[derive(Clone, Debug)]
