@@ -149,7 +149,7 @@ impl Conversation {
             let goes_on = stream.take(bytes, facts);
             return if goes_on { Progress::GoesOn } else { self.end_of_quic(facts) };
         }
-        self.segments += 1;
+        self.segments = self.segments.saturating_add(1);
         match datagram::read(ports, bytes, length, facts) {
             Some(datagram::Datagram::Dns(name)) => {
                 self.name = name;
@@ -177,7 +177,7 @@ impl Conversation {
     }
 
     fn keep(&mut self, end: usize, length: u32, bytes: &[u8]) {
-        self.segments += 1;
+        self.segments = self.segments.saturating_add(1);
         let kept: usize = self.undecided.iter().map(|(_, _, bytes)| bytes.len()).sum();
         let room = UNDECIDED.saturating_sub(kept);
         self.undecided.push((end, length, bytes[..bytes.len().min(room)].to_vec()));
@@ -333,6 +333,18 @@ mod tests {
         let noise = [0x55; 900];
         let (conversation, _, progress) = play(&[(0, 1, &noise), (0, 901, &noise), (0, 1801, &noise)]);
         assert_eq!((progress, conversation.undecided.len()), (Progress::Over, 0));
+    }
+
+    /// A flow that is never over, and callers who go on after it is.
+    #[test]
+    fn long_conversations_are_read_on() {
+        let query = b"\0\0\x01\0\0\x01\0\0\0\0\0\0\x01a\x07example\0\0\x01\0\x01";
+        let (mut conversation, mut facts) = (Conversation::default(), Facts::default());
+        for sequence in 0..1000 {
+            conversation.datagram([40_000, 53], query, query.len() as u32, &mut facts);
+            conversation.segment(Segment { end: 0, client: 0, sequence, length: 1, bytes: b"x" }, &mut facts);
+        }
+        assert_eq!(facts.into_app(true).dns.unwrap().queries, 1000);
     }
 
     proptest! {

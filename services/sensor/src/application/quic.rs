@@ -166,7 +166,7 @@ impl Stream {
     /// Takes in a datagram. False once nothing more is to be had from the flow.
     pub(super) fn take(&mut self, datagram: &[u8], facts: &mut Facts) -> bool {
         let Some(frames) = decrypt(datagram) else { return true };
-        self.datagrams += 1;
+        self.datagrams = self.datagrams.saturating_add(1);
         if !self.read_frames(&frames) && self.ranges.is_empty() {
             // A server's Initial, or no QUIC at all.
             return self.datagrams < MOST_DATAGRAMS;

@@ -124,7 +124,7 @@ impl Stream {
         if self.client == Some(end) {
             if answers.current > 0 {
                 answers.last = std::mem::take(&mut answers.current);
-                answers.seen += 1;
+                answers.seen = answers.seen.saturating_add(1);
             }
             return answers.seen < MOST_ANSWERS;
         }
