@@ -307,6 +307,10 @@ pub struct Tcp {
     pub rev_syn_options: Option<Box<SynOptions>>,
     /// Segments whose timestamp option went back, both directions, of this record.
     pub ts_backwards: u32,
+    /// Segments sent again though they had been acknowledged, likewise.
+    pub spurious_retrans: u32,
+    /// Segments with options that contradict themselves, likewise.
+    pub option_errors: u32,
 }
 
 /// The link block: an ARP record. `src` is the request's sender, `dst` its target.

@@ -13,7 +13,7 @@ pub struct Schema {
 
 /// Flow records and marks.
 pub const FLOW: Schema =
-    Schema { name: "weir.FlowV1", text: include_str!("../avro/flow.avsc"), fingerprint: 0x4f87_95a3_a184_3dfb };
+    Schema { name: "weir.FlowV1", text: include_str!("../avro/flow.avsc"), fingerprint: 0xd9ae_3875_0ef9_b82b };
 
 /// Findings.
 pub const FINDING: Schema =

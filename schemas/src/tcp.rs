@@ -56,4 +56,10 @@ pub struct SynOptions {
     pub order: Vec<u8>,
     /// Oddities by name, comma-separated in the order of p0f's signature field (`df`, `id+`, `seq-`, …).
     pub quirks: String,
+    /// TTL it was most likely sent with: 32, 64, 128 or 255 hops; 0 where it is not known.
+    pub ttl_class: u8,
+    /// Window, unscaled as on the wire.
+    pub window: u16,
+    /// The stack it looks like; empty where none fits. A hint: whoever sends can imitate.
+    pub stack: String,
 }

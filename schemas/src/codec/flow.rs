@@ -87,6 +87,8 @@ wire_record!(Tcp {
     fwd_syn_options,
     rev_syn_options,
     ts_backwards,
+    spurious_retrans,
+    option_errors,
 });
 
 impl Wire for SynOptions {
@@ -97,6 +99,9 @@ impl Wire for SynOptions {
         self.ts.put(out);
         put_octets(out, &self.order);
         self.quirks.put(out);
+        self.ttl_class.put(out);
+        self.window.put(out);
+        self.stack.put(out);
     }
     fn read(input: &mut Input<'_>) -> Result<Self, DecodeError> {
         Ok(Self {
@@ -106,6 +111,9 @@ impl Wire for SynOptions {
             ts: Wire::read(input)?,
             order: input.octets()?.to_vec(),
             quirks: Wire::read(input)?,
+            ttl_class: Wire::read(input)?,
+            window: Wire::read(input)?,
+            stack: Wire::read(input)?,
         })
     }
 }

@@ -77,8 +77,10 @@ prop_compose! {
         ts: bool,
         order in vec(any::<u8>(), 0..8),
         quirks in any_string(),
+        (ttl_class, window) in any::<(u8, u16)>(),
+        stack in any_string(),
     ) -> SynOptions {
-        SynOptions { mss, scale, sack, ts, order, quirks }
+        SynOptions { mss, scale, sack, ts, order, quirks, ttl_class, window, stack }
     }
 }
 
@@ -92,6 +94,7 @@ prop_compose! {
         (n, sum_us, max_us) in (any::<u32>(), any_count(), any::<u32>()),
         [retrans, fast_retrans, out_of_order, dup_ack, zero_window] in uniform5(any::<u32>()),
         [window_probe, keepalive, ack_unseen, duplicate_frame, ts_backwards] in uniform5(any::<u32>()),
+        (spurious_retrans, option_errors) in any::<(u32, u32)>(),
         (fwd_ttl, rev_ttl) in (any_ttl(), any_ttl()),
         (fwd_window, rev_window) in (any_window(), any_window()),
         (fwd_options, rev_options) in (maybe(any_syn_options()), maybe(any_syn_options())),
@@ -104,6 +107,8 @@ prop_compose! {
             fwd_syn_options: fwd_options.map(Box::new),
             rev_syn_options: rev_options.map(Box::new),
             ts_backwards,
+            spurious_retrans,
+            option_errors,
         }
     }
 }
@@ -228,7 +233,7 @@ prop_compose! {
         (initiator, outcome, end_reason) in (0..7, 0..6, 0..8),
         (fwd, rev) in (any_counts(), any_counts()),
         (flow_id, community_id, export_index, capture_drops) in any::<(u64, [u8; 20], u32, u64)>(),
-        (tcp, link, tunnel) in (maybe(any_tcp()), maybe(any_link()), maybe(any_tunnel())),
+        (tcp, link, tunnel) in (maybe(any_tcp().boxed()), maybe(any_link()), maybe(any_tunnel())),
         (app, timing, labels) in (maybe(any_app().boxed()), maybe(any_timing()), vec((any_text(), any_text()), 0..3)),
     ) -> Flow {
         Flow {

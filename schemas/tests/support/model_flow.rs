@@ -63,6 +63,9 @@ fn syn_options(options: &SynOptions) -> Value {
         ("ts", Value::Boolean(options.ts)),
         ("order", Value::Bytes(options.order.clone())),
         ("quirks", text(&options.quirks)),
+        ("ttl_class", int(options.ttl_class)),
+        ("window", int(options.window)),
+        ("stack", text(&options.stack)),
     ])
 }
 
@@ -96,6 +99,8 @@ fn tcp(tcp: &Tcp) -> Value {
         ("fwd_syn_options", optional(tcp.fwd_syn_options.as_deref().map(syn_options))),
         ("rev_syn_options", optional(tcp.rev_syn_options.as_deref().map(syn_options))),
         ("ts_backwards", long(tcp.ts_backwards)),
+        ("spurious_retrans", long(tcp.spurious_retrans)),
+        ("option_errors", long(tcp.option_errors)),
     ])
 }
 

@@ -3,10 +3,13 @@
 
 use weir_schemas::{EndReason, Host, Micros, Outcome, TcpFlags};
 
+use super::health::{Health, SynSeen, TtlRange, WindowRange};
 use super::key::FlowKey;
 use super::list::Links;
-use super::observe::Observation;
+use super::observe::{Observation, SegmentSeen};
+use super::opening::Opening;
 use super::orientation::Evidence;
+use super::sequence::Sequences;
 use super::slab::NONE;
 use super::tcp::{EndState, TcpTrack};
 use crate::packet::{Encapsulation, tcp_flag};
@@ -51,6 +54,10 @@ pub(super) struct FlowEntry {
     pub(super) packets: [u64; 2],
     pub(super) bytes: [u64; 2],
     pub(super) tcp: TcpTrack,
+    /// Each end's first segment, until sequences are followed.
+    pub(super) openings: [Option<Opening>; 2],
+    /// Made once there is more than SYNs and single ACKs: a flood's flows do without.
+    pub(super) sequences: Option<Box<Sequences>>,
     /// Both hosts, where one of them is a name.
     pub(super) names: Option<Box<[Host; 2]>>,
     /// What carried the packet that it, or its resumption, began with.
@@ -111,6 +118,8 @@ impl FlowEntry {
             packets: [0; 2],
             bytes: [0; 2],
             tcp: TcpTrack::default(),
+            openings: [None; 2],
+            sequences: None,
             names: has_name.then(|| Box::new([hosts[0].clone(), hosts[1].clone()])),
             tunnel: observation.tunnel.map(|tunnel| Box::new(tunnel.clone())),
             tunnel_sender: observation.sender as u8,
@@ -178,6 +187,11 @@ pub(super) struct Slice {
     pub(super) payload: [u64; 2],
     pub(super) packets: [u32; 2],
     pub(super) flags: [TcpFlags; 2],
+    pub(super) ttls: [TtlRange; 2],
+    pub(super) windows: [WindowRange; 2],
+    /// Each end's SYN or SYN-ACK.
+    pub(super) syns: [Option<Box<SynSeen>>; 2],
+    pub(super) health: Option<Box<Health>>,
     pub(super) syn_rtt: Option<u32>,
     pub(super) ack_rtt: Option<u32>,
     /// The ends' states after its newest packet.
@@ -200,6 +214,10 @@ impl Slice {
             payload: [0; 2],
             packets: [0; 2],
             flags: [TcpFlags::default(); 2],
+            ttls: [TtlRange::default(); 2],
+            windows: [WindowRange::default(); 2],
+            syns: [None, None],
+            health: None,
             syn_rtt: None,
             ack_rtt: None,
             ends: [EndState::Inactive; 2],
@@ -215,8 +233,29 @@ impl Slice {
         self.payload[end] += u64::from(payload);
     }
 
+    /// Adds what the headers of a segment sent by `end` say, before the packet itself is counted.
+    #[inline]
+    pub(super) fn add_segment(&mut self, end: usize, segment: &SegmentSeen<'_>) {
+        let is_first = self.packets[end] == 0;
+        self.ttls[end].add(segment.ttl, is_first);
+        self.windows[end].add(segment.tcp.window, is_first);
+        self.add_flags(end, segment.tcp.flags);
+        if let Some(shape) = segment.tcp.syn {
+            let seen = SynSeen { shape, ttl: segment.ttl, window: segment.tcp.window };
+            self.syns[end].get_or_insert_with(|| Box::new(seen));
+        }
+        if segment.tcp.bad_options {
+            self.health_mut().option_errors += 1;
+        }
+    }
+
+    /// The part that is rare enough to be made when it is needed.
+    pub(super) fn health_mut(&mut self) -> &mut Health {
+        self.health.get_or_insert_default()
+    }
+
     /// Counts the flags of a segment sent by `end`.
-    pub(super) fn add_flags(&mut self, end: usize, flags: u8) {
+    fn add_flags(&mut self, end: usize, flags: u8) {
         let set = |bit: u8| u32::from(flags & bit != 0);
         let counts = &mut self.flags[end];
         let (syn, ack) = (set(tcp_flag::SYN), set(tcp_flag::ACK));

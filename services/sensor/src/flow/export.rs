@@ -9,6 +9,7 @@ use super::icmp::{ICMP, ICMPV6};
 use super::key::{ARP, Family};
 use super::list::List;
 use super::slab::NONE;
+use super::stack;
 use super::table::FlowTable;
 use super::tcp::conn_state;
 use crate::packet::TunnelEnds;
@@ -224,6 +225,8 @@ impl FlowTable {
         let is_icmp = matches!(protocol, ICMP | ICMPV6);
         let vantage = |end: usize, bit: u8| if entry.spoke[end] { bit } else { 0 };
         let tcp = (entry.key.protocol == TCP).then(|| {
+            let health = slice.health.as_deref().cloned().unwrap_or_default();
+            let options = |end: usize| slice.syns[end].as_deref().map(|seen| Box::new(stack::told(seen)));
             Box::new(Tcp {
                 fwd: slice.flags[source],
                 rev: slice.flags[responder],
@@ -232,7 +235,25 @@ impl FlowTable {
                 history: entry.tcp.history(slice.history_length, source),
                 syn_rtt_us: slice.syn_rtt,
                 ack_rtt_us: slice.ack_rtt,
-                ..Tcp::default()
+                response: health.responses[source],
+                retrans: health.retrans,
+                fast_retrans: health.fast_retrans,
+                out_of_order: health.out_of_order,
+                dup_ack: health.dup_ack,
+                zero_window: health.zero_window,
+                window_probe: health.window_probe,
+                keepalive: health.keepalive,
+                ack_unseen: health.ack_unseen,
+                duplicate_frame: health.duplicate_frame,
+                fwd_ttl: slice.ttls[source].told(),
+                rev_ttl: slice.ttls[responder].told(),
+                fwd_window: slice.windows[source].told(),
+                rev_window: slice.windows[responder].told(),
+                fwd_syn_options: options(source),
+                rev_syn_options: options(responder),
+                ts_backwards: health.ts_backwards,
+                spurious_retrans: health.spurious_retrans,
+                option_errors: health.option_errors,
             })
         });
 

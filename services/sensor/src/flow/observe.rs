@@ -8,7 +8,7 @@ use super::key::{ARP, FlowKey};
 use super::orientation::{Evidence, Rank};
 use super::services::is_well_known;
 use crate::packet::tcp_flag::{ACK, RST, SYN};
-use crate::packet::{ArpPacket, Body, Encapsulation, IcmpMessage, IpPacket, Packet, Quoted, Transport};
+use crate::packet::{ArpPacket, Body, Encapsulation, IcmpMessage, IpPacket, Packet, Quoted, TcpSegment, Transport};
 
 const TCP: u8 = 6;
 const UDP: u8 = 17;
@@ -31,6 +31,17 @@ pub(super) struct Observation<'a> {
     pub(super) content: Content,
     /// ICMP type and code, or the ARP operation.
     pub(super) kind: (u8, u8),
+    /// The TCP segment, if it is one.
+    pub(super) segment: Option<SegmentSeen<'a>>,
+}
+
+/// A TCP segment, and what its IP header says.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SegmentSeen<'a> {
+    pub(super) tcp: &'a TcpSegment,
+    pub(super) ttl: u8,
+    /// IP identification.
+    pub(super) id: u16,
 }
 
 /// What the packet is to its flow.
@@ -186,7 +197,12 @@ fn of_ip<'a>(packet: &Packet, ip: &'a IpPacket, fragments: &mut Fragments, now: 
         }
     }
 
+    let segment = match &ip.transport {
+        Transport::Tcp(tcp) => Some(SegmentSeen { tcp, ttl: ip.ttl, id: ip.id }),
+        _ => None,
+    };
     Observation {
+        segment,
         time: packet.time,
         key,
         sender,
@@ -223,6 +239,7 @@ fn of_error<'a>(packet: &Packet, ip: &'a IpPacket, message: &IcmpMessage, quoted
         payload: 0,
         content: Content::Error(icmp::error_outcome(ip.proto, message.kind, message.code)),
         kind: (quoted.icmp_kind, quoted.icmp_code),
+        segment: None,
     }
 }
 
@@ -248,6 +265,7 @@ fn of_arp(arp: &ArpPacket) -> Observation<'_> {
         payload: 0,
         content,
         kind: (arp.op.min(255) as u8, 0),
+        segment: None,
     }
 }
 

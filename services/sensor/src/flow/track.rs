@@ -5,17 +5,20 @@ use weir_schemas::{EndReason, Flow, Micros, Outcome, PANE_US, pane_start};
 use super::entry::{Attempt, Slice};
 use super::observe::{Content, Observation};
 use super::orientation::{Evidence, Rank};
+use super::sequence::Findings;
 use super::services::is_well_known;
 use super::slab::NONE;
 use super::table::FlowTable;
 use super::tcp::{EndState, TcpTrack};
 use crate::packet::tcp_flag::{ACK, RST, SYN};
 
-/// Handshake round trips that a packet completed.
+/// What a segment brought: handshake round trips that it completed, and what it is to the sequences of its flow.
 #[derive(Default)]
-struct RoundTrips {
+struct Noted {
     syn: Option<u32>,
     ack: Option<u32>,
+    findings: Findings,
+    is_duplicate: bool,
 }
 
 impl FlowTable {
@@ -58,7 +61,7 @@ impl FlowTable {
         if self.flows.get(id).waiting {
             self.note_outcome(id, observation);
         }
-        let round_trips = self.note_segment(id, observation);
+        let noted = self.note_segment(id, observation);
 
         let pane = pane_start(observation.time);
         let slice_id = self.slice_of(id, pane, observation.time);
@@ -75,15 +78,20 @@ impl FlowTable {
         let (ends, history_length) = (entry.tcp.ends, entry.tcp.history_length);
 
         let slice = self.slices.get_mut(slice_id);
+        if let Some(segment) = &observation.segment {
+            slice.add_segment(sender, segment);
+        }
+        if noted.is_duplicate {
+            slice.health_mut().duplicate_frame += 1;
+        } else if noted.findings != Findings::default() {
+            slice.health_mut().add(sender, &noted.findings);
+        }
         slice.add(sender, observation.bytes, observation.payload);
         slice.last_time = slice.last_time.max(observation.time);
-        if let Content::Segment { flags, .. } = observation.content {
-            slice.add_flags(sender, flags);
-        }
         slice.ends = ends;
         slice.history_length = history_length;
-        slice.syn_rtt = round_trips.syn.or(slice.syn_rtt);
-        slice.ack_rtt = round_trips.ack.or(slice.ack_rtt);
+        slice.syn_rtt = noted.syn.or(slice.syn_rtt);
+        slice.ack_rtt = noted.ack.or(slice.ack_rtt);
 
         if observation.time < slice.event_time {
             slice.event_time = observation.time;
@@ -185,15 +193,21 @@ impl FlowTable {
         }
     }
 
-    /// Follows the TCP state, and measures the handshake.
-    fn note_segment(&mut self, id: u32, observation: &Observation<'_>) -> RoundTrips {
-        let mut round_trips = RoundTrips::default();
-        let Content::Segment { flags, sequence } = observation.content else { return round_trips };
+    /// Follows the TCP state and its sequences, and measures the handshake.
+    fn note_segment(&mut self, id: u32, observation: &Observation<'_>) -> Noted {
+        let mut noted = Noted::default();
+        let Some(segment) = &observation.segment else { return noted };
+        let (flags, sequence) = (segment.tcp.flags, segment.tcp.seq);
         let (sender, time) = (observation.sender, observation.time);
         let entry = self.flows.get_mut(id);
         if entry.spoke == [false; 2] {
             entry.first_flags = flags;
         }
+        let Some(findings) = entry.follow(sender, segment, time) else {
+            noted.is_duplicate = true;
+            return noted;
+        };
+        noted.findings = findings;
         entry.tcp.segment(sender, flags, observation.payload);
 
         // A round trip over something sent twice is ambiguous (Karn and Partridge, 1987): it is not measured.
@@ -214,12 +228,12 @@ impl FlowTable {
                 entry.syn_ack_count = entry.syn_ack_count.saturating_add(1);
                 entry.syn_ack_time = time;
                 if entry.syn_count == 1 && entry.syn_ack_count == 1 {
-                    round_trips.syn = elapsed(entry.syn_time, time);
+                    noted.syn = elapsed(entry.syn_time, time);
                 }
             }
             (false, true) if flags & RST == 0 && from_source && entry.syn_ack_count > 0 => {
                 if entry.syn_ack_count == 1 {
-                    round_trips.ack = elapsed(entry.syn_ack_time, time);
+                    noted.ack = elapsed(entry.syn_ack_time, time);
                 }
                 // Only the first ACK counts.
                 entry.syn_ack_count = u8::MAX;
@@ -234,7 +248,7 @@ impl FlowTable {
                 entry.closed = EndReason::Fin;
             }
         }
-        round_trips
+        noted
     }
 
     /// The flow's slice in `pane`, made if there is none.

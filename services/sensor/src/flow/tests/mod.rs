@@ -4,6 +4,8 @@ mod lifetimes;
 mod orientation;
 mod outcomes;
 mod properties;
+mod sequences;
+mod stacks;
 mod tunnels;
 
 use weir_schemas::{Flow, Host, Micros, SECOND_US};
