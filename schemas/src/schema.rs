@@ -25,7 +25,7 @@ pub const ANOMALY: Schema =
 
 /// Partials.
 pub const PARTIAL: Schema =
-    Schema { name: "weir.PartialV1", text: include_str!("../avro/partial.avsc"), fingerprint: 0x42ae_0420_9dc3_f5bf };
+    Schema { name: "weir.PartialV1", text: include_str!("../avro/partial.avsc"), fingerprint: 0xfd7e_c9a2_edd1_34f3 };
 
 /// State slots.
 pub const STATE: Schema =
