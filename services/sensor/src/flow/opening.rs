@@ -5,7 +5,7 @@ use weir_schemas::Micros;
 use super::entry::FlowEntry;
 use super::frames::Frame;
 use super::observe::SegmentSeen;
-use super::sequence::{Findings, OVERTAKEN_WITHIN, Resent, Sequences};
+use super::sequence::{Findings, Resent, Sequences};
 use crate::packet::tcp_flag::{FIN, RST, SYN};
 use crate::packet::{SynShape, TcpSegment};
 
@@ -78,10 +78,7 @@ impl FlowEntry {
             return Some(Findings::default());
         }
         let resent = match opening {
-            Some(opening) if tcp.flags & SYN != 0 && tcp.seq == opening.seq => {
-                let is_soon = time - opening.time < OVERTAKEN_WITHIN;
-                Some(if is_soon { Resent::OutOfOrder } else { Resent::Retransmission })
-            }
+            Some(opening) if tcp.flags & SYN != 0 && tcp.seq == opening.seq => Some(Resent::Retransmission),
             Some(_) => None,
             None => {
                 self.openings[sender] = Some(Opening::new(tcp, frame, time));

@@ -12,7 +12,7 @@ use crate::packet::TcpSegment;
 use crate::packet::tcp_flag::{ACK, FIN, RST, SYN};
 
 /// Overtaken segments arrive within a round trip of the one that overtook them, or this where none was measured.
-pub(super) const OVERTAKEN_WITHIN: Micros = 3_000;
+const OVERTAKEN_WITHIN: Micros = 3_000;
 /// How soon after a duplicate ACK a fast retransmission comes.
 const FAST_WITHIN: Micros = 20_000;
 /// Duplicate ACKs that call for one: three by RFC 5681, of which the capture may have missed one.
@@ -204,10 +204,10 @@ fn acknowledges_unseen(peer: &mut Direction, ack: u32) -> bool {
     }
     // The byte of a window probe may have been taken after all: then it was seen.
     let probed = peer.last == Last::WindowProbe && ack == next.wrapping_add(1);
-    // Once is enough for one hole.
-    peer.known = Some(if is_after(ack, next) { ack } else { next });
+    // What comes next is known again, whatever was missed before.
+    peer.known = Some(next);
     if probed {
-        peer.next = Some(ack);
+        (peer.next, peer.known) = (Some(ack), Some(ack));
     }
     !probed
 }
@@ -238,7 +238,8 @@ fn resent(
         return Some(Resent::Fast);
     }
     let is_soon = time - own.next_time < overtaken_within;
-    Some(if is_soon && end != next { Resent::OutOfOrder } else { Resent::Retransmission })
+    let reaches_the_end = end.wrapping_add(u32::from(segment.flags & (SYN | FIN) != 0)) == next;
+    Some(if is_soon && !reaches_the_end { Resent::OutOfOrder } else { Resent::Retransmission })
 }
 
 #[inline]

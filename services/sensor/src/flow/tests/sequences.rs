@@ -106,7 +106,7 @@ fn each_disturbance_is_told_for_what_it_is() {
             vec![server(1, 0, 100, 0), client(5000, 99, 0, 1), server(5001, 0, 100, 0), client(9000, 99, 0, 0)],
             [0, 0, 0, 0, 0, 0, 0, 2, 0],
         ),
-        ("lost by the capture", vec![server(1, 0, 900, 0), server(2, 0, 900, 0)], [0, 0, 0, 0, 1, 0, 0, 0, 1]),
+        ("lost by the capture", vec![server(1, 0, 900, 0), server(2, 0, 900, 0)], [0, 0, 0, 0, 1, 0, 0, 0, 2]),
         ("lost by the path", vec![client(1, 200, 0, 100), client(300, 100, 0, 100)], [1, 0, 0, 0, 0, 0, 0, 0, 0]),
     ];
     for (name, rest, expected) in cases {
@@ -158,7 +158,7 @@ fn a_frame_captured_twice_is_no_loss() {
     let sent: Vec<_> = handshake().into_iter().chain(rest).collect();
     let mut packets = Vec::new();
     for (number, sent) in sent.into_iter().enumerate() {
-        let first = packet(number, sent);
+        let first = packet(number + 1, sent);
         let mut again = first.clone();
         again.time += 400;
         // The other port of the switch: a hop later, perhaps.
@@ -174,6 +174,11 @@ fn a_frame_captured_twice_is_no_loss() {
     assert_eq!(tcp.duplicate_frame, 7);
     assert_eq!((tcp.syn_rtt_us, tcp.ack_rtt_us), (Some(10_000), Some(2_000)));
     assert_eq!(records[0].fwd.packets + records[0].rev.packets, 14);
+
+    // RSTs without identification are as many as were sent.
+    let refusal = Sent { flags: RST, ack: 0, ..server(1, 0, 0, 0) };
+    let packets: Vec<_> = [handshake(), vec![refusal, refusal]].concat().iter().map(|sent| packet(0, *sent)).collect();
+    assert_eq!(run(&packets)[0].tcp.as_ref().unwrap().duplicate_frame, 0);
 
     // Later than a millisecond it is sent again, whatever its identification says.
     let late = Sent { time: START + 500 * MS, ..handshake()[3] };
@@ -195,7 +200,7 @@ fn syns_sent_again_are_counted_without_more() {
 #[test]
 fn timestamps_that_go_back_are_counted() {
     let stamped = |number: usize, sent: Sent, timestamp: u32| {
-        let mut packet = packet(number, sent);
+        let mut packet = packet(number + 1, sent);
         if let Body::Ip(IpPacket { transport: Transport::Tcp(segment), .. }) = &mut packet.body {
             segment.timestamp = Some(timestamp);
             segment.syn = (sent.flags & SYN != 0).then(SynShape::default);
