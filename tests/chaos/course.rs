@@ -332,7 +332,7 @@ impl Course {
             }
             Deed::KillGroupCoordinator => self.kill_broker(Coordinated::Group, "weir-detector-source")?,
             Deed::KillTransactionCoordinator => {
-                self.kill_broker(Coordinated::TransactionalId, "weir-detector-source-0/d1")?
+                self.kill_broker(Coordinated::TransactionalId, "weir-detector-source-0/d1")?;
             }
             Deed::RestartBroker => {
                 let Some(node) = self.broker_away.take() else { return Ok(()) };

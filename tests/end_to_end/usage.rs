@@ -9,6 +9,8 @@ fn wrong_calls_are_one_line_each() {
     std::fs::write(&empty, b"").unwrap();
     let picture = directory.path().join("picture.png");
     std::fs::write(&picture, b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR").unwrap();
+    let nothing = directory.path().join("nothing");
+    std::fs::create_dir(&nothing).unwrap();
     let text = |path: &std::path::Path| path.to_str().unwrap().to_owned();
     let scan = text(&capture("scan_syn.pcap.gz"));
     let cases: [(&[&str], &str); 9] = [
@@ -17,7 +19,7 @@ fn wrong_calls_are_one_line_each() {
         (&["analyze", "--profile", "nonesuch", &scan], "nonesuch"),
         (&["analyze", "--severity", "huge", &scan], "huge"),
         (&["analyze", "no-such-file.pcap"], "no-such-file.pcap"),
-        (&["analyze", &text(directory.path())], "directory"),
+        (&["analyze", &text(&nothing)], "directory"),
         (&["analyze", &text(&empty)], "empty"),
         (&["analyze", &text(&picture)], "unsupported"),
         (&["detectors", "show", "nonesuch"], "nonesuch"),
