@@ -152,7 +152,7 @@ impl PartialCounts {
         self.receivers.is_empty() && self.responders.is_empty() && self.sites.is_empty()
     }
 
-    /// One record for each of `count` partitions: each key goes where `place` says.
+    /// One record for each of `count` partitions, at least one: each key goes where `place`, which stays below their number, says.
     #[must_use]
     pub fn split(self, count: u32, place: impl Fn(&str) -> u32) -> Vec<Self> {
         let part = || Self {
@@ -162,12 +162,13 @@ impl PartialCounts {
             ..Self::default()
         };
         let mut parts: Vec<Self> = (0..count.max(1)).map(|_| part()).collect();
+        let last = parts.len() - 1;
         let mut key = String::new();
         let mut place_of = |displayed: &dyn fmt::Display| {
             key.clear();
             // Writing to a String does not fail.
             let _ = write!(key, "{displayed}");
-            place(&key) as usize % parts_len(count)
+            (place(&key) as usize).min(last)
         };
         for receiver in self.receivers {
             parts[place_of(&receiver.host)].receivers.push(receiver);
@@ -180,10 +181,6 @@ impl PartialCounts {
         }
         parts
     }
-}
-
-fn parts_len(count: u32) -> usize {
-    count.max(1) as usize
 }
 
 /// What a partial says.

@@ -105,12 +105,6 @@ impl Distinct {
         matches!(&self.0, DistinctSet::Exact(hashes) if hashes.is_empty())
     }
 
-    /// The set as it travels in a partial.
-    #[must_use]
-    pub fn to_wire(&self) -> DistinctSet {
-        self.0.clone()
-    }
-
     /// The set as it travels in a partial, to look at.
     #[must_use]
     pub fn as_wire(&self) -> &DistinctSet {
@@ -238,7 +232,7 @@ mod tests {
             second.merge(&keep);
             prop_assert_eq!(&first, &whole);
             prop_assert_eq!(&second, &whole);
-            prop_assert_eq!(Distinct::from_wire(&whole.to_wire()), whole);
+            prop_assert_eq!(Distinct::from_wire(whole.as_wire()), whole);
         }
     }
 }
