@@ -47,7 +47,7 @@ pub(super) struct State {
     /// Until then no broker answers.
     pub(super) outage_until: u64,
     pub(super) topics: BTreeMap<String, Vec<PartitionLog>>,
-    groups: BTreeMap<String, (String, Group)>,
+    pub(super) groups: BTreeMap<String, (String, Group)>,
     pub(super) producers: BTreeMap<String, Producing>,
     happenings: BTreeMap<(u64, u64), Happening>,
     pub(super) next_number: u64,
@@ -152,6 +152,11 @@ impl State {
         let seed = self.seed;
         let known = self.groups.get_mut(group);
         known.map_or_else(|| panic!("seed {seed}: there is no group {group}"), |(_, group)| group)
+    }
+
+    /// Whether a group is there and has no members.
+    pub(super) fn is_at_rest(&self, group: &str) -> bool {
+        self.groups.get(group).is_some_and(|(_, group)| group.is_empty())
     }
 
     /// A group over a topic, where it is not there yet.

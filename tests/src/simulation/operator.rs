@@ -5,11 +5,10 @@ use weir_bus::member::Committed;
 use super::cluster::Cluster;
 
 impl Cluster {
-    /// The group expires: its commits are gone. False where it has members, for then it can't.
+    /// The group expires: its commits are gone. False where it has members, for then it can't, and where nobody ever joined it.
     pub fn expire_group(&self, group: &str) -> bool {
         let mut state = self.state.borrow_mut();
-        state.ensure_group(group, "");
-        if !state.group(group).is_empty() {
+        if !state.is_at_rest(group) {
             return false;
         }
         state.group_mut(group).expire();
@@ -17,17 +16,21 @@ impl Cluster {
         true
     }
 
-    /// The offsets topic loses a group's newest commit for a partition; false where there is no older one.
+    /// The offsets topic loses a group's newest commit for a partition; false where there is no older one, or no group.
     pub fn lose_commit(&self, group: &str, partition: u32) -> bool {
         let mut state = self.state.borrow_mut();
+        if !state.groups.contains_key(group) {
+            return false;
+        }
         state.note(|| format!("group {group} loses its last commit of partition {partition}"));
         state.group_mut(group).lose_last_write(partition)
     }
 
-    /// An operator sets a group's offset. False where the group has members, for then tools refuse.
+    /// An operator sets a group's offset. False where the group has members, for then tools refuse, and where nobody ever joined
+    /// it.
     pub fn reset_offset(&self, group: &str, partition: u32, offset: i64) -> bool {
         let mut state = self.state.borrow_mut();
-        if !state.group(group).is_empty() {
+        if !state.is_at_rest(group) {
             return false;
         }
         state.note(|| format!("an operator resets {group}/{partition} to {offset}"));

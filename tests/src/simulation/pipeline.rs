@@ -351,7 +351,26 @@ mod tests {
     use weir_bus::{Message, Value};
     use weir_schemas::Record;
 
+    use super::super::disaster::Stage;
     use super::*;
+
+    /// Was a bug of the simulation: an operator reset a group that no member had lived long enough to join.
+    #[test]
+    fn a_disaster_strikes_a_group_that_nobody_ever_joined() {
+        let pipelines = Pipelines::new();
+        let layout = Layout::undisturbed(0);
+        for disaster in [
+            Disaster::GroupExpires(Stage::Site),
+            Disaster::CommitLost(Stage::Site),
+            Disaster::ReadAgain(Stage::Site),
+            Disaster::Moved(Stage::Site),
+            Disaster::StateEmptied(Stage::Site),
+        ] {
+            let cluster = pipelines.cluster(0, &layout, &pipelines.traffic(0));
+            disaster.strike(&cluster, &pipelines.config);
+            assert!(cluster.committed_offset(&pipelines.config.site_group(), 0).is_none(), "{disaster:?}");
+        }
+    }
 
     /// Was a bug: a record that cannot be read was dead-lettered once more where a replay ended with it.
     #[test]
