@@ -19,6 +19,14 @@ pub struct Packet {
     pub body: Body,
 }
 
+impl Packet {
+    /// A frame of which nothing is known but its time.
+    #[must_use]
+    pub fn unread(time: Micros) -> Self {
+        Self { time, src_mac: None, dst_mac: None, vlan: [0; 4], tunnel: None, body: Body::Other }
+    }
+}
+
 /// The tunnel that a packet was taken out of: with several, the innermost, which carries the flow that is judged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Encapsulation {

@@ -336,7 +336,7 @@ mod tests {
 
     impl Input for Packets {
         fn next(&mut self) -> Option<Observed> {
-            self.0.next().inspect(|_| self.1.packets += 1).map(Observed::Packet)
+            self.0.next().inspect(|_| self.1.packets += 1).map(Box::new).map(Observed::Packet)
         }
 
         fn counters(&self) -> &InputCounters {
@@ -367,7 +367,7 @@ mod tests {
                 transport: Transport::Udp(udp),
             };
             let time = 1_700_000_000 * SECOND_US + Micros::from(number) * gap;
-            Packet { time, src_mac: None, dst_mac: None, vlan: [0; 4], tunnel: None, body: Body::Ip(ip) }
+            Packet { body: Body::Ip(ip), ..Packet::unread(time) }
         };
         let packets: Vec<_> = (0..count).map(packet).collect();
         let config = SensorConfig {

@@ -15,7 +15,7 @@ mod tunnel;
 pub use link::LinkType;
 use weir_schemas::Micros;
 
-use crate::packet::{Body, Packet};
+use crate::packet::Packet;
 
 /// What is wrong with a frame, beyond being cut by the snap length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,8 +91,14 @@ impl DecodeError {
 /// Decodes one frame of `wire_length` bytes of which `captured` are at hand. A frame with an error still gives what was
 /// decoded before it; a frame of which nothing could be decoded is [`Body::Other`].
 #[must_use]
-pub fn decode_frame(link: LinkType, time: Micros, captured: &[u8], wire_length: u32) -> (Packet, Option<DecodeError>) {
-    let mut packet = Packet { time, src_mac: None, dst_mac: None, vlan: [0; 4], tunnel: None, body: Body::Other };
+pub fn decode_frame(
+    link: LinkType,
+    time: Micros,
+    captured: &[u8],
+    wire_length: u32,
+) -> (Box<Packet>, Option<DecodeError>) {
+    // Decoded where it stays: it passes many hands on its way to the flow table, and to move it took a seventh of the time.
+    let mut packet = Box::new(Packet::unread(time));
     let error = link::decode(link, &mut packet, captured, wire_length);
     (packet, error)
 }

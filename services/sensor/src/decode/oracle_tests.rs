@@ -8,7 +8,8 @@ use super::{DecodeError, LinkType, decode_frame};
 use crate::packet::{Body, Packet, Transport, tcp_flag};
 
 fn decode(link: LinkType, frame: &[u8]) -> (Packet, Option<DecodeError>) {
-    decode_frame(link, 7, frame, frame.len() as u32)
+    let (packet, error) = decode_frame(link, 7, frame, frame.len() as u32);
+    (*packet, error)
 }
 
 proptest! {

@@ -48,7 +48,7 @@ struct Sample<'a> {
 /// The packet of a sample, as far as its records tell.
 #[derive(Default)]
 struct Sampled {
-    packet: Option<Packet>,
+    packet: Option<Box<Packet>>,
     is_damaged: bool,
     /// Where no header was exported: the fields of it that were.
     fields: Option<DeclaredFlow>,
@@ -91,7 +91,7 @@ impl Sflow {
         if sampled.is_damaged {
             output.counters.error("export_sample");
         }
-        let flow = sampled.packet.as_ref().and_then(of_packet).or(sampled.fields);
+        let flow = sampled.packet.as_deref().and_then(of_packet).or(sampled.fields);
         let Some(mut flow) = flow else {
             output.counters.other_records += u64::from(!sampled.is_damaged);
             return;

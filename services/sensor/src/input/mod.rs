@@ -37,7 +37,7 @@ use crate::packet::{InputCounters, InputWarning, Packet};
 #[derive(Clone, Debug, PartialEq)]
 pub enum Observed {
     /// A decoded packet.
-    Packet(Packet),
+    Packet(Box<Packet>),
     /// A declared flow.
     Flow(Box<DeclaredFlow>),
 }
@@ -73,8 +73,8 @@ impl Observed {
     }
 }
 
-impl From<Packet> for Observed {
-    fn from(packet: Packet) -> Self {
+impl From<Box<Packet>> for Observed {
+    fn from(packet: Box<Packet>) -> Self {
         Self::Packet(packet)
     }
 }

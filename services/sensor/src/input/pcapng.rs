@@ -8,7 +8,7 @@ use super::Observed;
 use super::bytes::ByteStream;
 use super::reader::{Fault, LONGEST_PACKET, Patience, RecordReader, believable_time, count};
 use crate::decode::{DecodeError, LinkType, decode_frame};
-use crate::packet::{Body, InputCounters, Packet};
+use crate::packet::{InputCounters, Packet};
 
 const SECTION_HEADER: u32 = 0x0a0d_0d0a;
 const INTERFACE_DESCRIPTION: u32 = 1;
@@ -287,11 +287,7 @@ impl PcapngReader {
         let data = &self.stream.fill(length)[block.data_at..block.data_at + block.captured as usize];
         let (packet, error) = match link {
             Some(link) => decode_frame(link, time, data, block.wire),
-            None => {
-                let packet =
-                    Packet { time, src_mac: None, dst_mac: None, vlan: [0; 4], tunnel: None, body: Body::Other };
-                (packet, Some(DecodeError::LinkType))
-            }
+            None => (Box::new(Packet::unread(time)), Some(DecodeError::LinkType)),
         };
         see(&packet, data);
         self.stream.consume(length);

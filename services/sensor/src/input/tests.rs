@@ -32,7 +32,7 @@ fn read_all(bytes: Vec<u8>, options: &InputOptions) -> (Vec<Packet>, usize) {
 
 fn packet(observed: Observed) -> Packet {
     match observed {
-        Observed::Packet(packet) => packet,
+        Observed::Packet(packet) => *packet,
         Observed::Flow(flow) => panic!("a capture brings packets, not {flow:?}"),
     }
 }

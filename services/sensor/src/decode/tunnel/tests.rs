@@ -110,7 +110,8 @@ fn tunnels(frame: &[u8]) -> Vec<(&'static str, u32, Vec<u8>)> {
 }
 
 fn decode(frame: &[u8]) -> (Packet, Option<DecodeError>) {
-    decode_frame(LinkType::Ethernet, 7, frame, frame.len() as u32)
+    let (packet, error) = decode_frame(LinkType::Ethernet, 7, frame, frame.len() as u32);
+    (*packet, error)
 }
 
 proptest! {

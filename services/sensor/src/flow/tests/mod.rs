@@ -33,7 +33,7 @@ pub(super) const SERVER: (&str, u16) = ("10.0.0.2", 80);
 pub(super) fn ip(time: Micros, src: &str, dst: &str, proto: u8, transport: Transport) -> Packet {
     let (src, dst) = (Host::parse(src), Host::parse(dst));
     let body = Body::Ip(IpPacket { src, dst, proto, length: 60, ttl: 64, id: 0, fragment: None, transport });
-    Packet { time, src_mac: None, dst_mac: None, vlan: [0; 4], tunnel: None, body }
+    Packet { body, ..Packet::unread(time) }
 }
 
 pub(super) fn tcp(time: Micros, from: (&str, u16), to: (&str, u16), flags: u8) -> Packet {
@@ -88,7 +88,7 @@ pub(super) fn arp(time: Micros, op: u16, sender: &str, target: &str) -> Packet {
         target: Host::parse(target),
         length: 28,
     });
-    Packet { time, src_mac: None, dst_mac: None, vlan: [0; 4], tunnel: None, body }
+    Packet { body, ..Packet::unread(time) }
 }
 
 pub(super) fn fragment(mut packet: Packet, id: u32, offset: u16) -> Packet {

@@ -11,7 +11,7 @@ fn syn(flags: u8, ttl: u8, window: u16, options: &[u8]) -> Packet {
     let mut bytes = vec![0x45, 0, length[0], length[1], 0, 7, 0x40, 0, ttl, 6, 0, 0, 10, 0, 0, 9, 10, 0, 0, 2];
     bytes.extend([0x9c, 0x40, 0, 80, 0, 0, 0, 1, 0, 0, 0, 0, offset, flags, high, low, 0, 0, 0, 0]);
     bytes.extend(options);
-    decode_frame(LinkType::RawIp, START, &bytes, bytes.len() as u32).0
+    *decode_frame(LinkType::RawIp, START, &bytes, bytes.len() as u32).0
 }
 
 #[test]

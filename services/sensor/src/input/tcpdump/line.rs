@@ -31,7 +31,7 @@ pub struct TextPacket {
 #[must_use]
 pub fn parse_line(text: &str) -> Option<TextPacket> {
     let (stamp, text) = stamp::parse(text)?;
-    let mut packet = Packet { time: 0, src_mac: None, dst_mac: None, vlan: [0; 4], tunnel: None, body: Body::Other };
+    let mut packet = Packet::unread(0);
     let (family, text, frame_length) = link(text, &mut packet);
     let (body, error) = match family {
         Family::V4 => ip(text, 20),

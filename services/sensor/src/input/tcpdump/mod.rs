@@ -224,7 +224,7 @@ impl RecordReader for TextReader {
         found.packet.time = time;
         self.complete_arp(&mut found.packet);
         count(counters, &found.packet, found.error, found.wire, found.wire);
-        Some(found.packet.into())
+        Some(Box::new(found.packet).into())
     }
 
     fn next_time(&mut self) -> Option<(Micros, u64)> {
