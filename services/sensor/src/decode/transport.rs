@@ -12,22 +12,28 @@ const ICMPV6: u8 = 58;
 /// A header cut by the capture is [`Transport::None`]; one that the packet itself is too short for is an error as well.
 #[inline]
 pub(super) fn decode(proto: u8, data: &[u8], wire: u32, error: &mut Option<DecodeError>) -> Transport {
-    let (transport, least, kind) = match proto {
-        TCP => (tcp(data, wire, error).map(Transport::Tcp), 20, DecodeError::Tcp),
-        UDP => (udp(data, wire).map(Transport::Udp), 8, DecodeError::Udp),
-        ICMP => (icmp(data, wire).map(Transport::Icmp), 8, DecodeError::Icmp),
-        ICMPV6 => (icmpv6(data, wire).map(Transport::Icmp), 4, DecodeError::Icmp),
+    let (least, kind) = match proto {
+        TCP => (20, DecodeError::Tcp),
+        UDP => (8, DecodeError::Udp),
+        ICMP => (8, DecodeError::Icmp),
+        ICMPV6 => (4, DecodeError::Icmp),
         _ => return Transport::None,
     };
     if wire < least {
         *error = Some(kind);
     }
+    let transport = match proto {
+        TCP => tcp(data, wire, error),
+        UDP => udp(data, wire),
+        ICMP => icmp(data, wire),
+        _ => icmpv6(data, wire),
+    };
     transport.unwrap_or(Transport::None)
 }
 
 /// Flags lie at byte 13: a shorter capture says nothing about the segment. The window may be cut off.
 #[inline]
-fn tcp(data: &[u8], wire: u32, error: &mut Option<DecodeError>) -> Option<TcpSegment> {
+fn tcp(data: &[u8], wire: u32, error: &mut Option<DecodeError>) -> Option<Transport> {
     let header = data.first_chunk::<14>()?;
     let header_length = u32::from(header[12] >> 4) * 4;
     if header_length < 20 || header_length > wire {
@@ -43,7 +49,7 @@ fn tcp(data: &[u8], wire: u32, error: &mut Option<DecodeError>) -> Option<TcpSeg
         }
         read = options::read(captured, syn.as_mut());
     }
-    Some(TcpSegment {
+    Some(Transport::Tcp(TcpSegment {
         src_port: u16::from_be_bytes([header[0], header[1]]),
         dst_port: u16::from_be_bytes([header[2], header[3]]),
         seq,
@@ -55,11 +61,11 @@ fn tcp(data: &[u8], wire: u32, error: &mut Option<DecodeError>) -> Option<TcpSeg
         timestamp: read.timestamp,
         bad_options: read.is_damaged,
         syn,
-    })
+    }))
 }
 
 #[inline]
-fn udp(data: &[u8], wire: u32) -> Option<UdpDatagram> {
+fn udp(data: &[u8], wire: u32) -> Option<Transport> {
     let (src_port, dst_port) = (number16(data, 0)?, number16(data, 2)?);
     // 0 is a jumbogram (RFC 2675) or offload; more than the packet is a first fragment.
     let length = match number16(data, 4) {
@@ -71,23 +77,23 @@ fn udp(data: &[u8], wire: u32) -> Option<UdpDatagram> {
     let is_response = (payload >= 12 && data.len() >= 20).then(|| data[10] & 0x80 != 0);
     // A server answers from its port and is asked at it; anything else at that port (a flood of random bytes) is no DNS.
     let dns_response = is_response.filter(|&response| if response { src_port == 53 } else { dst_port == 53 });
-    Some(UdpDatagram { src_port, dst_port, payload, dns_response })
+    Some(Transport::Udp(UdpDatagram { src_port, dst_port, payload, dns_response }))
 }
 
-fn icmp(data: &[u8], wire: u32) -> Option<IcmpMessage> {
+fn icmp(data: &[u8], wire: u32) -> Option<Transport> {
     let (kind, code) = (*data.first()?, *data.get(1)?);
     // Echo, timestamp, information and mask requests and replies carry an identifier.
     let id = if matches!(kind, 0 | 8 | 13..=18) { number16(data, 4).unwrap_or(0) } else { 0 };
     let is_error = matches!(kind, 3 | 4 | 5 | 11 | 12);
     let quoted = if is_error { data.get(8..).and_then(ip::quoted) } else { None };
-    Some(IcmpMessage { kind, code, id, payload: wire.saturating_sub(8), quoted })
+    Some(Transport::Icmp(IcmpMessage { kind, code, id, payload: wire.saturating_sub(8), quoted }))
 }
 
-fn icmpv6(data: &[u8], wire: u32) -> Option<IcmpMessage> {
+fn icmpv6(data: &[u8], wire: u32) -> Option<Transport> {
     let (kind, code) = (*data.first()?, *data.get(1)?);
     let id = if matches!(kind, 128 | 129) { number16(data, 4).unwrap_or(0) } else { 0 };
     let quoted = if (1..=4).contains(&kind) { data.get(8..).and_then(ip::quoted) } else { None };
-    Some(IcmpMessage { kind, code, id, payload: wire.saturating_sub(8), quoted })
+    Some(Transport::Icmp(IcmpMessage { kind, code, id, payload: wire.saturating_sub(8), quoted }))
 }
 
 /// The ports of a quoted packet: errors quote eight bytes of transport header at least (RFC 792).

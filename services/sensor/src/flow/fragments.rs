@@ -5,6 +5,8 @@ use std::collections::{HashMap, VecDeque};
 use weir_schemas::{Host, Micros, SECOND_US};
 
 use super::key::FlowKey;
+use super::observe::Observation;
+use crate::packet::Body;
 
 /// How long a first fragment is remembered (RFC 791 proposes 15 s, RFC 8200 60 s; Linux uses 30 s).
 const LIFETIME: Micros = 30 * SECOND_US;
@@ -18,6 +20,30 @@ pub(super) struct Datagram {
     pub(super) destination: Host,
     pub(super) protocol: u8,
     pub(super) id: u32,
+}
+
+/// Remembers a first fragment's flow, and finds that of a later one; likewise where an outer packet of a tunnel is the
+/// fragment.
+#[cold]
+pub(super) fn note<'a>(mut observation: Observation<'a>, fragments: &mut Fragments, now: Micros) -> Observation<'a> {
+    let packet = observation.packet;
+    if let Body::Ip(ip) = &packet.body
+        && let Some(fragment) = ip.fragment
+    {
+        let datagram =
+            Datagram { source: ip.src.clone(), destination: ip.dst.clone(), protocol: ip.proto, id: fragment.id };
+        if fragment.offset == 0 {
+            fragments.remember(now, datagram, observation.key, observation.sender);
+        } else if let Some(found) = fragments.find(now, &datagram) {
+            (observation.key, observation.sender) = found;
+        }
+    }
+    if let Some(outer) = packet.tunnel.as_ref().and_then(|tunnel| tunnel.fragment.as_ref()) {
+        let (source, destination) = (outer.src.clone(), outer.dst.clone());
+        let datagram = Datagram { source, destination, protocol: outer.proto, id: outer.id };
+        fragments.remember(now, datagram, observation.key, observation.sender);
+    }
+    observation
 }
 
 /// First fragments by datagram.

@@ -32,6 +32,7 @@ pub(crate) enum Family {
 
 impl FlowKey {
     /// The key of a packet from `sender` to `receiver`, and which end sent it.
+    #[inline]
     pub(crate) fn of_ends(protocol: u16, sender: (&Host, u16), receiver: (&Host, u16)) -> (Self, usize) {
         let (from_family, from) = parts(sender.0);
         let (to_family, to) = parts(receiver.0);
@@ -58,6 +59,7 @@ impl FlowKey {
     }
 }
 
+#[inline]
 fn parts(host: &Host) -> (Family, u128) {
     match host {
         Host::V4(address) => (Family::V4, u128::from(address.to_bits())),

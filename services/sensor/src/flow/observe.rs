@@ -2,13 +2,12 @@
 
 use weir_schemas::{Host, Micros, Outcome};
 
-use super::fragments::{Datagram, Fragments};
 use super::icmp::{self, Role};
 use super::key::{ARP, FlowKey};
 use super::orientation::{Evidence, Rank};
 use super::services::is_well_known;
 use crate::packet::tcp_flag::{ACK, RST, SYN};
-use crate::packet::{ArpPacket, Body, Encapsulation, IcmpMessage, IpPacket, Packet, Quoted, TcpSegment, Transport};
+use crate::packet::{ArpPacket, IcmpMessage, IpPacket, Packet, Quoted, TcpSegment, Transport};
 
 const TCP: u8 = 6;
 const UDP: u8 = 17;
@@ -16,15 +15,14 @@ const UDP: u8 = 17;
 /// One packet as its flow sees it.
 #[derive(Debug)]
 pub(super) struct Observation<'a> {
+    pub(super) packet: &'a Packet,
     pub(super) time: Micros,
     pub(super) key: FlowKey,
     /// The end that sent it; for an ICMP error the end that could not be reached.
     pub(super) sender: usize,
     /// The hosts of end 0 and end 1.
     pub(super) hosts: [&'a Host; 2],
-    pub(super) macs: [Option<[u8; 6]>; 2],
-    pub(super) vlan: [u16; 4],
-    pub(super) tunnel: Option<&'a Encapsulation>,
+    pub(super) macs: [Option<&'a [u8; 6]>; 2],
     /// IP length of the outermost packet, or the ARP packet's.
     pub(super) bytes: u32,
     pub(super) payload: u32,
@@ -120,33 +118,9 @@ impl Observation<'_> {
     }
 }
 
-/// Reads a packet; `None` where it carries neither IP nor ARP.
-pub(super) fn observe<'a>(packet: &'a Packet, fragments: &mut Fragments, now: Micros) -> Option<Observation<'a>> {
-    let mut observation = match &packet.body {
-        Body::Ip(ip) => of_ip(packet, ip, fragments, now),
-        Body::Arp(arp) => of_arp(arp),
-        Body::Other => return None,
-    };
-    observation.time = packet.time;
-    observation.vlan = packet.vlan;
-    if let Some(tunnel) = packet.tunnel.as_deref() {
-        observation.tunnel = Some(tunnel);
-        note_tunnel(&mut observation, tunnel, fragments, now);
-    }
-    Some(observation)
-}
-
-/// A packet out of a tunnel counts with all the bytes that carried it, and so do the later fragments of the outer packet.
-fn note_tunnel(observation: &mut Observation<'_>, tunnel: &Encapsulation, fragments: &mut Fragments, now: Micros) {
-    observation.bytes = tunnel.length.unwrap_or(observation.bytes);
-    if let Some(outer) = &tunnel.fragment {
-        let (source, destination) = (outer.src.clone(), outer.dst.clone());
-        let datagram = Datagram { source, destination, protocol: outer.proto, id: outer.id };
-        fragments.remember(now, datagram, observation.key, observation.sender);
-    }
-}
-
-fn of_ip<'a>(packet: &Packet, ip: &'a IpPacket, fragments: &mut Fragments, now: Micros) -> Observation<'a> {
+/// Reads an IP packet.
+#[inline]
+pub(super) fn of_ip<'a>(packet: &'a Packet, ip: &'a IpPacket) -> Observation<'a> {
     if let Transport::Icmp(message) = &ip.transport
         && let Some(quoted) = &message.quoted
     {
@@ -182,42 +156,35 @@ fn of_ip<'a>(packet: &Packet, ip: &'a IpPacket, fragments: &mut Fragments, now: 
     };
 
     let (source_port, destination_port) = ports.unwrap_or((0, 0));
-    let (mut key, mut sender) =
-        FlowKey::of_ends(u16::from(ip.proto), (&ip.src, source_port), (&ip.dst, destination_port));
+    let (mut key, sender) = FlowKey::of_ends(u16::from(ip.proto), (&ip.src, source_port), (&ip.dst, destination_port));
     if let Transport::Icmp(message) = &ip.transport {
         key.ports = [icmp::class(ip.proto, message.kind), message.id];
     }
-    if let Some(fragment) = ip.fragment {
-        let datagram =
-            Datagram { source: ip.src.clone(), destination: ip.dst.clone(), protocol: ip.proto, id: fragment.id };
-        if fragment.offset == 0 {
-            fragments.remember(now, datagram, key, sender);
-        } else if let Some(found) = fragments.find(now, &datagram) {
-            (key, sender) = found;
-        }
-    }
-
     let segment = match &ip.transport {
         Transport::Tcp(tcp) => Some(SegmentSeen { tcp, ttl: ip.ttl, id: ip.id }),
         _ => None,
     };
     Observation {
+        packet,
         segment,
         time: packet.time,
         key,
         sender,
         hosts: by_end(sender, &ip.src, &ip.dst),
-        macs: by_end(sender, packet.src_mac, packet.dst_mac),
-        vlan: packet.vlan,
-        tunnel: None,
-        bytes: ip.length,
+        macs: by_end(sender, packet.src_mac.as_ref(), packet.dst_mac.as_ref()),
+        bytes: carried_bytes(packet, ip.length),
         payload,
         content,
         kind,
     }
 }
 
-fn of_error<'a>(packet: &Packet, ip: &'a IpPacket, message: &IcmpMessage, quoted: &'a Quoted) -> Observation<'a> {
+/// A packet out of a tunnel counts with all the bytes that carried it.
+fn carried_bytes(packet: &Packet, length: u32) -> u32 {
+    packet.tunnel.as_deref().and_then(|tunnel| tunnel.length).unwrap_or(length)
+}
+
+fn of_error<'a>(packet: &'a Packet, ip: &'a IpPacket, message: &IcmpMessage, quoted: &'a Quoted) -> Observation<'a> {
     let protocol = u16::from(quoted.proto);
     let is_icmp = matches!(quoted.proto, icmp::ICMP | icmp::ICMPV6);
     let ports = if is_icmp { (0, 0) } else { (quoted.src_port, quoted.dst_port) };
@@ -227,15 +194,14 @@ fn of_error<'a>(packet: &Packet, ip: &'a IpPacket, message: &IcmpMessage, quoted
     }
     let sender = 1 - asker;
     Observation {
+        packet,
         time: packet.time,
         key,
         sender,
         hosts: by_end(sender, &quoted.dst, &quoted.src),
         // The frame came from the router that complains, which is no end of the flow.
-        macs: by_end(sender, None, packet.dst_mac),
-        vlan: packet.vlan,
-        tunnel: None,
-        bytes: ip.length,
+        macs: by_end(sender, None, packet.dst_mac.as_ref()),
+        bytes: carried_bytes(packet, ip.length),
         payload: 0,
         content: Content::Error(icmp::error_outcome(ip.proto, message.kind, message.code)),
         kind: (quoted.icmp_kind, quoted.icmp_code),
@@ -243,7 +209,8 @@ fn of_error<'a>(packet: &Packet, ip: &'a IpPacket, message: &IcmpMessage, quoted
     }
 }
 
-fn of_arp(arp: &ArpPacket) -> Observation<'_> {
+/// Reads an ARP message.
+pub(super) fn of_arp<'a>(packet: &'a Packet, arp: &'a ArpPacket) -> Observation<'a> {
     let (key, sender) = FlowKey::of_ends(ARP, (&arp.sender, 0), (&arp.target, 0));
     let content = match arp.op {
         // An announcement of oneself asks nothing (RFC 5227 §3).
@@ -252,16 +219,15 @@ fn of_arp(arp: &ArpPacket) -> Observation<'_> {
         2 => Content::Reply,
         _ => Content::Plain,
     };
-    let target_mac = (arp.op == 2).then_some(arp.target_mac);
+    let target_mac = (arp.op == 2).then_some(&arp.target_mac);
     Observation {
-        time: 0,
+        packet,
+        time: packet.time,
         key,
         sender,
         hosts: by_end(sender, &arp.sender, &arp.target),
-        macs: by_end(sender, Some(arp.sender_mac), target_mac),
-        vlan: [0; 4],
-        tunnel: None,
-        bytes: arp.length,
+        macs: by_end(sender, Some(&arp.sender_mac), target_mac),
+        bytes: carried_bytes(packet, arp.length),
         payload: 0,
         content,
         kind: (arp.op.min(255) as u8, 0),

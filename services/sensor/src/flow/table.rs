@@ -10,16 +10,16 @@ use weir_schemas::{EndReason, Flow, Micros, Outcome, PANE_US, SECOND_US, Text};
 use super::community::sensor_hash;
 use super::entry::{Class, FlowEntry, Slice};
 use super::export::{Pane, StateNames};
-use super::fragments::Fragments;
+use super::fragments::{self, Fragments};
 use super::key::FlowKey;
 use super::list::List;
 use super::memory::{Memory, Remembered};
-use super::observe::{Content, Observation, observe};
+use super::observe::{Content, Observation, of_arp, of_ip};
 use super::orientation::{Evidence, Rank};
 use super::slab::{NONE, Slab};
 use super::track::is_syn_again;
 use super::{FlowConfig, FlowCounters};
-use crate::packet::Packet;
+use crate::packet::{Body, Packet};
 
 /// How long a closed flow waits for trailing segments.
 const LINGER: Micros = SECOND_US;
@@ -103,25 +103,36 @@ impl FlowTable {
             self.warm_from = packet.time.saturating_add(self.config.warm_up);
         }
         self.advance(packet.time, out);
-        let Some(observation) = observe(packet, &mut self.fragments, self.clock) else {
-            self.counters.other += 1;
-            return;
+        let observation = match &packet.body {
+            Body::Ip(ip) if ip.fragment.is_some() || packet.tunnel.is_some() => {
+                fragments::note(of_ip(packet, ip), &mut self.fragments, self.clock)
+            }
+            Body::Ip(ip) => of_ip(packet, ip),
+            Body::Arp(arp) => of_arp(packet, arp),
+            Body::Other => {
+                self.counters.other += 1;
+                return;
+            }
         };
+        self.take(&observation, out);
+    }
+
+    fn take(&mut self, observation: &Observation<'_>, out: &mut Vec<Flow>) {
         self.counters.packets += 1;
         self.counters.bytes += u64::from(observation.bytes);
 
         let mut found = self.find(&observation.key);
         if let Some(id) = found
-            && let Some(reason) = self.superseded(id, &observation)
+            && let Some(reason) = self.superseded(id, observation)
         {
             self.end(id, reason, out);
             found = None;
         }
         let id = match found {
             Some(id) => id,
-            None => self.begin(&observation, out),
+            None => self.begin(observation, out),
         };
-        self.track(id, &observation, out);
+        self.track(id, observation, out);
         self.touch(id);
     }
 

@@ -70,7 +70,7 @@ impl FlowTable {
         entry.spoke[sender] = true;
         for end in 0..2 {
             if let (false, Some(mac)) = (entry.mac_known[end], observation.macs[end]) {
-                entry.macs[end] = mac;
+                entry.macs[end] = *mac;
                 entry.mac_known[end] = true;
             }
         }

@@ -106,6 +106,6 @@ pub(super) fn count(
     counters.truncated += u64::from(captured < wire);
     match error {
         Some(error) => *counters.decode_errors.entry(error.kind()).or_default() += 1,
-        None => counters.other += u64::from(packet.body == Body::Other),
+        None => counters.other += u64::from(matches!(packet.body, Body::Other)),
     }
 }

@@ -168,7 +168,7 @@ fn enter(packet: &mut Packet, layer: Layer, inner: Inner, data: &[u8], wire: u32
         Inner::Ip => ip::decode(packet, data, wire),
         Inner::Mpls => mpls::decode(packet, data, wire),
     };
-    if packet.body != Body::Other {
+    if !matches!(packet.body, Body::Other) {
         return Opened::Inner(error);
     }
     (packet.src_mac, packet.dst_mac, packet.vlan, packet.tunnel) = around;
