@@ -101,6 +101,7 @@ fn tcp(time: Micros, from: (u32, u16), to: (u32, u16), flags: u8, payload: u32) 
         id: 0,
         fragment: None,
         transport: Transport::Tcp(segment),
+        head: None,
     };
     Packet { time, src_mac: None, dst_mac: None, vlan: [0; 4], tunnel: None, body: Body::Ip(ip) }
 }

@@ -77,6 +77,9 @@ pub enum Body {
     Other,
 }
 
+/// Bytes of a packet's payload that are looked at.
+pub const MOST_HEAD: usize = 2048;
+
 /// An IP packet.
 #[derive(Clone, Debug, PartialEq)]
 pub struct IpPacket {
@@ -96,6 +99,8 @@ pub struct IpPacket {
     pub fragment: Option<Fragment>,
     /// What follows.
     pub transport: Transport,
+    /// The beginning of the payload of TCP or UDP, at most [`MOST_HEAD`] bytes of it; `None` where none was captured.
+    pub head: Option<Box<[u8]>>,
 }
 
 /// Where a fragment belongs.

@@ -17,6 +17,7 @@ pub(crate) struct Reporter {
     bytes: u64,
     drops: u64,
     decode_errors: BTreeMap<&'static str, u64>,
+    applications: BTreeMap<&'static str, u64>,
     /// Records published since the last report, by the wire number of their end reason.
     published: [u64; END_REASONS],
 }
@@ -24,14 +25,24 @@ pub(crate) struct Reporter {
 impl Reporter {
     /// A reporter that has told nothing.
     pub(crate) fn new(metrics: SensorMetrics) -> Self {
-        let decode_errors = BTreeMap::new();
-        Self { metrics, packets: 0, bytes: 0, drops: 0, decode_errors, published: [0; END_REASONS] }
+        let (decode_errors, applications) = (BTreeMap::new(), BTreeMap::new());
+        Self { metrics, packets: 0, bytes: 0, drops: 0, decode_errors, applications, published: [0; END_REASONS] }
     }
 
     /// Notes a record that is sent.
     #[inline]
     pub(crate) fn note(&mut self, flow: &Flow) {
         self.published[flow.end_reason as usize % END_REASONS] += 1;
+    }
+
+    /// Tells how many flows have been found to speak what.
+    pub(crate) fn report_applications(&mut self, applications: &BTreeMap<&'static str, u64>) {
+        for (name, count) in applications {
+            let flows = grown(self.applications.entry(name).or_default(), *count);
+            if flows > 0 {
+                self.metrics.applications(*name, flows);
+            }
+        }
     }
 
     /// Tells what has grown. `mark_delay` is the newest event time minus the last mark's, µs.

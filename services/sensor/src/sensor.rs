@@ -160,6 +160,7 @@ impl FileSensor {
         let promised = Some(self.publisher.promised()).filter(|promised| *promised > Micros::MIN);
         let mark_delay = self.latest.zip(promised).map(|(latest, promised)| latest.saturating_sub(promised).max(0));
         self.reporter.report(self.input.counters(), self.flow_counters().active, mark_delay);
+        self.reporter.report_applications(self.table.applications());
     }
 
     fn next_observed(&mut self) -> Option<Observed> {
@@ -365,6 +366,7 @@ mod tests {
                 id: 0,
                 fragment: None,
                 transport: Transport::Udp(udp),
+                head: None,
             };
             let time = 1_700_000_000 * SECOND_US + Micros::from(number) * gap;
             Packet { body: Body::Ip(ip), ..Packet::unread(time) }

@@ -82,6 +82,7 @@ pub fn sensor_config(config: &Config, plan_site: &str, plan_sensor: &str, partit
             idle_timeout: micros(config.sensor.idle_timeout),
             unanswered_timeout: micros(config.sensor.unanswered_timeout),
             flow_table: config.sensor.flow_table.get() as usize,
+            names: config.sensor.names,
             ..FlowConfig::default()
         },
         topic: Topics::new(&config.topics.prefix).flows(),

@@ -137,6 +137,9 @@ sections! {
         ipv6_key_prefix: PrefixLength = PrefixLength(64),
         /// Standard input is spooled to a temporary file up to this size, so that it can be read in order of time.
         spool: ByteSize = ByteSize(1024 * MEBIBYTE),
+        /// Whether records tell texts of the payload: names asked for, host names, paths, user agents, identification strings.
+        /// Without them hashes, lengths, fingerprints and counts stay.
+        names: bool = true,
     }
 
     /// Detection: the same in every process, so that the same records give the same verdicts.

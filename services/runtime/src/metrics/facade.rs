@@ -22,6 +22,9 @@ facade! {
         flows_active(): Gauge<f64> = "weir.sensor.flows.active", "{flow}";
         /// Flow records published.
         flows_exported(reason): Counter<u64> = "weir.sensor.flows.exported", "{record}";
+        /// Flows with payload, by the application protocol that they were found to speak; `unknown`: read and not recognised (one
+        /// that is recognised later counts twice); `unread`: no memory was left to read it.
+        applications(name): Counter<u64> = "weir.sensor.applications", "{flow}";
         /// Sensor clock minus reference clock.
         clock_offset(): Gauge<f64> = "weir.sensor.clock_offset", "s";
         /// Newest event time read minus the last mark's.

@@ -1,15 +1,16 @@
-//! One conversation: its segments in order, what it speaks, and the reader of that.
+//! One TCP conversation: its segments in order, what it speaks, and the reader of that.
 //!
 //! Until the protocol is known, what came is kept: at most 2 KiB of a direction and four segments in all. A segment sent
-//! again is passed over; after a hole the readers begin anew at the next segment.
+//! again is passed over. After a hole, readers of handshakes end, and readers of messages begin anew at the next segment
+//! that begins one.
 
 use super::facts::Facts;
-use super::{binary, datagram, dns, http, lines, quic, ssh, tls};
+use super::{binary, dns, http, lines, ssh, tls};
 
-/// Most bytes of a conversation that are kept while it is not known what it speaks.
+/// Most bytes of a direction that are kept while it is not known what it speaks.
 const UNDECIDED: usize = 2048;
 /// Segments with payload by which it must be known.
-const MOST_SEGMENTS: u8 = 4;
+const MOST_SEGMENTS: usize = 4;
 
 /// A segment with payload.
 #[derive(Clone, Copy, Debug)]
@@ -22,7 +23,7 @@ pub struct Segment<'a> {
     pub sequence: u32,
     /// Payload bytes on the wire.
     pub length: u32,
-    /// Those of them that were captured.
+    /// Those of them that are at hand, from the first on.
     pub bytes: &'a [u8],
 }
 
@@ -90,7 +91,16 @@ enum Reader {
     Ssh(Box<ssh::Stream>),
     Lines(lines::Stream),
     Binary(binary::Stream),
-    Quic(Box<quic::Stream>),
+}
+
+/// A segment that waits until the protocol is known: a part of the head of its direction.
+#[derive(Debug)]
+struct Piece {
+    end: usize,
+    /// Payload bytes on the wire.
+    length: u32,
+    /// Where it lies in the head.
+    range: std::ops::Range<usize>,
 }
 
 /// What is kept of a conversation.
@@ -99,9 +109,11 @@ pub struct Conversation {
     directions: [Direction; 2],
     name: &'static str,
     reader: Option<Reader>,
-    /// Segments of a conversation that is not known yet, in order of arrival.
-    undecided: Vec<(usize, u32, Vec<u8>)>,
-    segments: u8,
+    /// The first bytes of both directions, until they tell what is spoken.
+    heads: [Vec<u8>; 2],
+    /// What the heads consist of, in order of arrival.
+    pieces: Vec<Piece>,
+    segments: usize,
 }
 
 impl Conversation {
@@ -111,6 +123,22 @@ impl Conversation {
         self.name
     }
 
+    /// Bytes of memory it takes, about.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        let heads: usize = self.heads.iter().map(Vec::capacity).sum();
+        let reader = match &self.reader {
+            Some(Reader::Dns(streams)) => {
+                size_of_val(streams.as_ref()) + streams.iter().map(dns::Stream::memory).sum::<usize>()
+            }
+            Some(Reader::Http(stream)) => stream.memory(),
+            Some(Reader::Tls(stream)) => stream.memory(),
+            Some(Reader::Ssh(stream)) => size_of_val(stream.as_ref()) + stream.memory(),
+            Some(Reader::Lines(_) | Reader::Binary(_)) | None => 0,
+        };
+        size_of::<Self>() + heads + self.pieces.capacity() * size_of::<Piece>() + reader
+    }
+
     /// Takes in a segment.
     pub fn segment(&mut self, segment: Segment<'_>, facts: &mut Facts) -> Progress {
         let Segment { end, client, sequence, length, bytes } = segment;
@@ -118,97 +146,55 @@ impl Conversation {
             Place::Old => return Progress::GoesOn,
             Place::New { skip, after_hole } => (skip, after_hole),
         };
-        let is_cut = (bytes.len() as u32) < length;
         let bytes = bytes.get(skip as usize..).unwrap_or_default();
         let length = length - skip;
         if after_hole {
-            self.lost(end, facts);
+            self.lost(end, None, facts);
         }
-        if self.reader.is_none() {
-            self.keep(end, length, bytes);
-            let Some(name) = self.recognise(client) else { return self.give_up() };
-            self.name = name;
-            facts.set_name(name);
-            let mut progress = Progress::GoesOn;
-            for (end, length, bytes) in std::mem::take(&mut self.undecided) {
-                progress = self.read(end, &bytes, length, facts);
+        if self.reader.is_some() {
+            facts.set_name(self.name);
+            return self.read(end, bytes, length, facts);
+        }
+        self.keep(end, length, bytes);
+        let Some((name, reader)) = self.recognise(client) else {
+            if (bytes.len() as u32) < length {
+                self.lost(end, None, facts);
             }
-            return progress;
-        }
-        facts.set_name(self.name);
-        let progress = self.read(end, bytes, length, facts);
-        if is_cut {
-            self.lost(end, facts);
+            return self.give_up();
+        };
+        self.name = name;
+        self.reader = Some(reader);
+        facts.set_name(name);
+        let heads = std::mem::take(&mut self.heads);
+        let mut progress = Progress::GoesOn;
+        for Piece { end, length, range } in std::mem::take(&mut self.pieces) {
+            progress = self.read(end, &heads[end][range], length, facts);
         }
         progress
     }
 
-    /// Takes in a datagram; `ports` are those of the ends.
-    pub fn datagram(&mut self, ports: [u16; 2], bytes: &[u8], length: u32, facts: &mut Facts) -> Progress {
-        if let Some(Reader::Quic(stream)) = &mut self.reader {
-            let goes_on = stream.take(bytes, facts);
-            return if goes_on { Progress::GoesOn } else { self.end_of_quic(facts) };
-        }
-        self.segments = self.segments.saturating_add(1);
-        match datagram::read(ports, bytes, length, facts) {
-            Some(datagram::Datagram::Dns(name)) => {
-                self.name = name;
-                // Kin of DNS are named only.
-                if name == "dns" { Progress::GoesOn } else { Progress::Over }
-            }
-            Some(datagram::Datagram::Named(name)) if self.name.is_empty() => {
-                self.name = name;
-                Progress::Over
-            }
-            Some(datagram::Datagram::Quic) => {
-                let mut stream = Box::<quic::Stream>::default();
-                let goes_on = stream.take(bytes, facts);
-                self.reader = Some(Reader::Quic(stream));
-                if goes_on { Progress::GoesOn } else { self.end_of_quic(facts) }
-            }
-            _ if self.name.is_empty() => self.give_up(),
-            _ => Progress::GoesOn,
-        }
-    }
-
-    fn end_of_quic(&mut self, facts: &Facts) -> Progress {
-        self.name = facts.name();
-        Progress::Over
-    }
-
     fn keep(&mut self, end: usize, length: u32, bytes: &[u8]) {
-        self.segments = self.segments.saturating_add(1);
-        let kept: usize = self.undecided.iter().map(|(_, _, bytes)| bytes.len()).sum();
-        let room = UNDECIDED.saturating_sub(kept);
-        self.undecided.push((end, length, bytes[..bytes.len().min(room)].to_vec()));
+        self.segments += 1;
+        let head = &mut self.heads[end];
+        let from = head.len();
+        head.extend_from_slice(&bytes[..bytes.len().min(UNDECIDED - from.min(UNDECIDED))]);
+        self.pieces.push(Piece { end, length, range: from..head.len() });
     }
 
     fn give_up(&mut self) -> Progress {
-        let has_answer =
-            self.undecided.iter().any(|(end, ..)| *end == 0) && self.undecided.iter().any(|(end, ..)| *end == 1);
-        let is_long = self.undecided.iter().map(|(_, _, bytes)| bytes.len()).sum::<usize>() >= UNDECIDED;
+        let has_answer = [0, 1].iter().all(|end| self.pieces.iter().any(|piece| piece.end == *end));
+        let is_long = self.heads.iter().any(|head| head.len() >= UNDECIDED);
         if self.segments >= MOST_SEGMENTS || is_long || (has_answer && self.segments >= 3) {
-            self.undecided = Vec::new();
+            self.heads = Default::default();
+            self.pieces = Vec::new();
             return Progress::Over;
         }
         Progress::GoesOn
     }
 
     /// Finds out what is spoken, by the first bytes of either direction.
-    fn recognise(&mut self, client: usize) -> Option<&'static str> {
-        for end in [0, 1] {
-            let head: Vec<u8> = self
-                .undecided
-                .iter()
-                .filter(|(sender, ..)| *sender == end)
-                .flat_map(|(_, _, bytes)| bytes.iter().copied())
-                .collect();
-            if let Some((name, reader)) = reader_of(&head, client) {
-                self.reader = Some(reader);
-                return Some(name);
-            }
-        }
-        None
+    fn recognise(&self, client: usize) -> Option<(&'static str, Reader)> {
+        self.heads.iter().filter(|head| !head.is_empty()).find_map(|head| reader_of(head, client))
     }
 
     fn read(&mut self, end: usize, bytes: &[u8], length: u32, facts: &mut Facts) -> Progress {
@@ -226,21 +212,27 @@ impl Conversation {
                 true
             }
             Some(Reader::Binary(stream)) => stream.take(bytes, facts),
-            Some(Reader::Quic(stream)) => stream.take(bytes, facts),
         };
+        let missing = length.saturating_sub(bytes.len() as u32);
+        if missing > 0 {
+            self.lost(end, Some(missing), facts);
+        }
         if goes_on { Progress::GoesOn } else { Progress::Over }
     }
 
-    /// Bytes of a direction are missing.
-    fn lost(&mut self, end: usize, facts: &mut Facts) {
+    /// Bytes of a direction are missing; how many, where only the end of a segment is.
+    fn lost(&mut self, end: usize, missing: Option<u32>, facts: &mut Facts) {
         match &mut self.reader {
-            Some(Reader::Dns(streams)) => streams[end].lost(),
+            Some(Reader::Dns(streams)) => streams[end].lost(missing),
             Some(Reader::Http(stream)) => stream.lost(end, facts),
             Some(Reader::Tls(stream)) => stream.lost(end, facts),
             Some(Reader::Ssh(stream)) => stream.lost(end),
             // These begin anew with each segment.
-            Some(Reader::Lines(_) | Reader::Binary(_) | Reader::Quic(_)) => {}
-            None => self.undecided.retain(|(sender, ..)| *sender != end),
+            Some(Reader::Lines(_) | Reader::Binary(_)) => {}
+            None => {
+                self.heads[end].clear();
+                self.pieces.retain(|piece| piece.end != end);
+            }
         }
     }
 }
@@ -332,19 +324,36 @@ mod tests {
     fn what_is_not_understood_is_given_up_soon() {
         let noise = [0x55; 900];
         let (conversation, _, progress) = play(&[(0, 1, &noise), (0, 901, &noise), (0, 1801, &noise)]);
-        assert_eq!((progress, conversation.undecided.len()), (Progress::Over, 0));
+        assert_eq!((progress, conversation.heads.concat().len()), (Progress::Over, 0));
     }
 
-    /// A flow that is never over, and callers who go on after it is.
+    /// Callers may go on after it is over.
     #[test]
-    fn long_conversations_are_read_on() {
-        let query = b"\0\0\x01\0\0\x01\0\0\0\0\0\0\x01a\x07example\0\0\x01\0\x01";
+    fn long_conversations_stay_small() {
         let (mut conversation, mut facts) = (Conversation::default(), Facts::default());
         for sequence in 0..1000 {
-            conversation.datagram([40_000, 53], query, query.len() as u32, &mut facts);
             conversation.segment(Segment { end: 0, client: 0, sequence, length: 1, bytes: b"x" }, &mut facts);
         }
-        assert_eq!(facts.into_app(true).dns.unwrap().queries, 1000);
+        assert!(conversation.memory() < 4096, "{}", conversation.memory());
+    }
+
+    #[test]
+    fn a_cut_segment_ends_what_follows_from_it() {
+        // A hello cut by the snap length, then another segment of its direction: its bytes do not follow.
+        let hello = super::super::tls::tests::hello_record();
+        let (mut conversation, mut facts) = (Conversation::default(), Facts::default());
+        let cut = Segment { end: 0, client: 0, sequence: 1, length: hello.len() as u32, bytes: &hello[..150] };
+        conversation.segment(cut, &mut facts);
+        let next = Segment {
+            end: 0,
+            client: 0,
+            sequence: 1 + hello.len() as u32,
+            length: 400,
+            bytes: &hello[100..500.min(hello.len())],
+        };
+        conversation.segment(next, &mut facts);
+        let tls = facts.into_app(true).tls.unwrap();
+        assert_eq!((&*tls.server_name, &*tls.ja4), ("shop.example", ""));
     }
 
     proptest! {
@@ -362,9 +371,8 @@ mod tests {
             for (end, sequence, bytes, cut) in &segments {
                 let segment = Segment { end: *end, client: 0, sequence: *sequence, length: bytes.len() as u32 + cut, bytes };
                 conversation.segment(segment, &mut facts);
-                conversation.datagram([53, 5000], bytes, bytes.len() as u32, &mut facts);
-                let kept: usize = conversation.undecided.iter().map(|(_, _, bytes)| bytes.len()).sum();
-                prop_assert!(kept <= UNDECIDED);
+                prop_assert!(conversation.heads.iter().all(|head| head.len() <= UNDECIDED));
+                prop_assert!(conversation.memory() < 16 << 10);
             }
         }
     }

@@ -1,11 +1,73 @@
 //! Protocols of datagrams, told by content. NTP has too little of it: its port must agree as well. Forms that several
 //! protocols share (DNS and its kin) are told apart by port.
 
+use super::conversation::Progress;
 use super::cursor::Cursor;
 use super::dns::{self, Trust};
 use super::facts::Facts;
 use super::quic;
 use super::text::begins_with;
+
+/// Datagrams by which it must be known what is spoken.
+const MOST_DATAGRAMS: u8 = 4;
+
+/// A conversation of datagrams, as far as it depends on those before.
+#[derive(Debug)]
+pub enum Exchange {
+    /// So many were not understood.
+    Unknown(u8),
+    /// DNS: each is a message.
+    Dns,
+    /// The beginning of QUIC.
+    Quic(Box<quic::Stream>),
+}
+
+impl Default for Exchange {
+    fn default() -> Self {
+        Self::Unknown(0)
+    }
+}
+
+impl Exchange {
+    /// Bytes of memory it takes beside itself, about.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        match self {
+            Self::Unknown(_) | Self::Dns => 0,
+            Self::Quic(stream) => size_of_val(stream.as_ref()) + stream.memory(),
+        }
+    }
+
+    /// Takes in a datagram of `length` octets; `ports` are those of the ends. What is recognised, `facts` name.
+    pub fn datagram(&mut self, ports: [u16; 2], bytes: &[u8], length: u32, facts: &mut Facts) -> Progress {
+        if let Self::Quic(stream) = self {
+            return if stream.take(bytes, facts) { Progress::GoesOn } else { Progress::Over };
+        }
+        match read(ports, bytes, length, facts) {
+            // Kin of DNS are named only.
+            Some(Datagram::Dns(name)) if name != "dns" => Progress::Over,
+            Some(Datagram::Dns(_)) => {
+                *self = Self::Dns;
+                Progress::GoesOn
+            }
+            Some(Datagram::Quic) if !matches!(self, Self::Dns) => {
+                let mut stream = Box::<quic::Stream>::default();
+                let goes_on = stream.take(bytes, facts);
+                *self = Self::Quic(stream);
+                if goes_on { Progress::GoesOn } else { Progress::Over }
+            }
+            Some(Datagram::Named(_)) if !matches!(self, Self::Dns) => Progress::Over,
+            _ => match self {
+                Self::Unknown(count) if *count + 1 >= MOST_DATAGRAMS => Progress::Over,
+                Self::Unknown(count) => {
+                    *count += 1;
+                    Progress::GoesOn
+                }
+                Self::Dns | Self::Quic(_) => Progress::GoesOn,
+            },
+        }
+    }
+}
 
 /// What a datagram was taken for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -172,6 +234,21 @@ mod tests {
         }
     }
 
+    const QUERY: &[u8] = b"\0\0\x01\0\0\x01\0\0\0\0\0\0\x01a\x07example\0\0\x01\0\x01";
+
+    #[test]
+    fn every_message_of_dns_counts_and_noise_is_given_up() {
+        let (mut exchange, mut facts) = (Exchange::default(), Facts::default());
+        for _ in 0..1000 {
+            assert_eq!(exchange.datagram([40_000, 53], QUERY, QUERY.len() as u32, &mut facts), Progress::GoesOn);
+        }
+        assert_eq!(facts.into_app(true).dns.unwrap().queries, 1000);
+
+        let (mut exchange, mut facts) = (Exchange::default(), Facts::default());
+        let given_up = (1..10).find(|_| exchange.datagram([5, 6], &[0x5a; 50], 50, &mut facts) == Progress::Over);
+        assert_eq!((given_up, facts.name()), (Some(4), ""));
+    }
+
     #[test]
     fn kin_of_dns_are_not_mistaken_for_it() {
         let query = b"\0\0\0\0\0\x01\0\0\0\0\0\0\x05_http\x04_tcp\x05local\0\0\x0c\0\x01";
@@ -186,7 +263,10 @@ mod tests {
     proptest! {
         #[test]
         fn any_datagram_is_answered(bytes in proptest::collection::vec(any::<u8>(), 0..300), ports: [u16; 2]) {
-            read(ports, &bytes, bytes.len() as u32, &mut Facts::default());
+            let (mut exchange, mut facts) = (Exchange::default(), Facts::default());
+            for _ in 0..3 {
+                exchange.datagram(ports, &bytes, bytes.len() as u32, &mut facts);
+            }
         }
 
         /// Floods of random bytes have no application.

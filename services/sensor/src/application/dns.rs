@@ -199,6 +199,8 @@ pub(super) struct Stream {
     pending: Vec<u8>,
     /// Bytes of the current message that need not be looked at.
     skip: usize,
+    /// Bytes were lost: the next message is taken for one only if its content says so.
+    is_adrift: bool,
 }
 
 /// Bytes of a message that are looked at: its length, its header, the longest name, type and class.
@@ -225,7 +227,9 @@ impl Stream {
             // What was taken over the end of this message belongs to the next one.
             let before = self.pending.len() - piece.len();
             let looked = whole.min(self.pending.len());
-            let Some(message) = parse(&self.pending[2..looked], Trust::Port) else { return false };
+            let trust = if self.is_adrift { Trust::Content } else { Trust::Port };
+            let Some(message) = parse(&self.pending[2..looked], trust) else { return false };
+            self.is_adrift = false;
             facts.dns_message("dns", &message, length as u32);
             self.pending.clear();
             rest.take_up_to(looked.saturating_sub(before));
@@ -233,10 +237,18 @@ impl Stream {
         }
     }
 
-    /// Bytes are missing: the next ones are taken for the beginning of a message.
-    pub(super) fn lost(&mut self) {
-        self.pending.clear();
-        self.skip = 0;
+    /// Bytes are missing: the rest of a segment of which `missing` were not captured, or nobody knows how many.
+    pub(super) fn lost(&mut self, missing: Option<u32>) {
+        if let Some(missing) = missing.map(|missing| missing as usize).filter(|missing| *missing <= self.skip) {
+            self.skip -= missing;
+            return;
+        }
+        *self = Self { is_adrift: true, ..Self::default() };
+    }
+
+    /// Bytes of memory it takes beside itself.
+    pub(super) fn memory(&self) -> usize {
+        self.pending.capacity()
     }
 }
 
@@ -336,6 +348,27 @@ mod tests {
             assert_eq!((dns.queries, dns.responses, dns.answers, dns.names), (2, 1, 40, 1), "steps of {step}");
             assert_eq!(dns.response_bytes, answer.len() as u64);
         }
+    }
+
+    #[test]
+    fn after_a_loss_only_a_message_is_taken_for_one() {
+        let query = message("www.example.com", 1, 0x0100, 0);
+        let framed = [&(query.len() as u16).to_be_bytes()[..], &query].concat();
+        let (mut stream, mut facts) = (Stream::default(), Facts::default());
+        stream.lost(None);
+        assert!(stream.take(&framed, &mut facts));
+        stream.lost(None);
+        assert!(!stream.take(&[0, 20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], &mut facts));
+        assert_eq!(facts.into_app(true).dns.unwrap().queries, 1);
+
+        // The end of a long answer was not captured, and the next message begins with the next segment.
+        let answer = message("www.example.com", 1, 0x8180, 40);
+        let whole = [&(answer.len() as u16).to_be_bytes()[..], &answer].concat();
+        let (mut stream, mut facts) = (Stream::default(), Facts::default());
+        assert!(stream.take(&whole[..400], &mut facts));
+        stream.lost(Some(whole.len() as u32 - 400));
+        assert!(stream.take(&framed, &mut facts) && !stream.is_adrift);
+        assert_eq!(facts.into_app(true).dns.unwrap().queries, 1);
     }
 
     proptest! {

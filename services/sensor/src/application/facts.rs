@@ -10,6 +10,12 @@ const MOST_DISTINCT: usize = 64;
 /// DNS types of one record that are told apart.
 const MOST_TYPES: usize = 8;
 
+/// Protocols of the IANA registry (TLS Application-Layer Protocol Negotiation Protocol IDs) that are met.
+const REGISTERED_ALPN: [&str; 18] = [
+    "h2", "http/1.1", "http/1.0", "http/0.9", "h2c", "h3", "spdy/1", "spdy/2", "spdy/3", "dot", "doq", "ftp", "imap",
+    "pop3", "mqtt", "smb", "irc", "webrtc",
+];
+
 /// Facts of one record; empty at first.
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
@@ -36,6 +42,36 @@ impl Facts {
         if self.name.is_empty() {
             self.name = name;
         }
+    }
+
+    /// Whether nothing has been told.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.name.is_empty() && self.dns.is_none() && self.login.is_none() && self.tls.is_none()
+    }
+
+    /// Bytes of memory they take, about.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        let dns = self
+            .dns
+            .as_ref()
+            .map_or(0, |dns| size_of::<Dns>() + dns.query.capacity() + dns.types.capacity() * size_of::<DnsType>());
+        let http = self.http.as_ref().map_or(0, |http| {
+            let texts = [&http.method, &http.host, &http.path_segment, &http.user_agent];
+            size_of::<Http>() + texts.map(String::capacity).iter().sum::<usize>()
+        });
+        let tls = self.tls.as_ref().map_or(0, |tls| {
+            size_of::<Tls>()
+                + [&tls.server_name, &tls.alpn, &tls.ja3, &tls.ja4].map(String::capacity).iter().sum::<usize>()
+        });
+        let ssh = self.ssh.as_ref().map_or(0, |ssh| {
+            size_of::<Ssh>()
+                + [&ssh.client, &ssh.server, &ssh.client_fingerprint].map(String::capacity).iter().sum::<usize>()
+        });
+        let login = self.login.as_ref().map_or(0, |_| size_of::<Login>());
+        let irc = self.irc.as_ref().map_or(0, |irc| size_of::<Irc>() + irc.nick.capacity() + irc.channel.capacity());
+        size_of::<Self>() + dns + http + tls + ssh + login + irc + self.distinct.capacity() * size_of::<u64>()
     }
 
     /// Notes a text by its hash; how many different ones there were, up to a bound.
@@ -94,8 +130,8 @@ impl Facts {
         }
     }
 
-    /// The block of the record. Without `names`, what names hosts, resources and people is left out; hashes, lengths and
-    /// counts stay.
+    /// The block of the record. Without `names`, every text that came from the payload is left out; hashes, lengths,
+    /// fingerprints, counts and what our own tables call it stay.
     #[must_use]
     pub fn into_app(self, names: bool) -> App {
         let mut app = App {
@@ -125,6 +161,14 @@ fn withhold(app: &mut App) {
     }
     if let Some(tls) = &mut app.tls {
         tls.server_name.clear();
+        // Anyone may send any text there; registered names tell nothing of anybody.
+        if !REGISTERED_ALPN.contains(&tls.alpn.as_str()) {
+            tls.alpn.clear();
+        }
+    }
+    if let Some(ssh) = &mut app.ssh {
+        ssh.client.clear();
+        ssh.server.clear();
     }
     if let Some(irc) = &mut app.irc {
         irc.nick.clear();
@@ -152,6 +196,11 @@ mod tests {
             ..Http::default()
         }));
         facts.tls = Some(Box::new(Tls { server_name: "c".into(), ja4: "t".into(), ..Tls::default() }));
+        facts.ssh = Some(Box::new(Ssh {
+            client: "SSH-2.0-a".into(),
+            server: "SSH-2.0-b".into(),
+            client_fingerprint: "f".into(),
+        }));
         facts.irc = Some(Box::new(Irc { nick: "n".into(), channel: "#c".into(), commands: 2 }));
 
         let told = facts.clone().into_app(true);
@@ -159,6 +208,7 @@ mod tests {
         let app = facts.into_app(false);
         let text = serde_json::to_string(&app).unwrap();
         assert!(!text.contains("example") && !text.contains("curl/8"), "{text}");
+        assert_eq!(app.ssh, Some(Ssh { client_fingerprint: "f".into(), ..Ssh::default() }));
         let (dns, http, tls) = (app.dns.unwrap(), app.http.unwrap(), app.tls.unwrap());
         assert_eq!((dns.query_hash != 0, dns.longest_name, dns.names, dns.query_bytes), (true, 16, 1, 34));
         assert_eq!((http.host.as_str(), http.host_hash, &*http.agent_family), ("", 5, "curl"));

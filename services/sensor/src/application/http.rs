@@ -222,6 +222,11 @@ impl Stream {
         }
     }
 
+    /// Bytes of memory it takes beside itself.
+    pub(super) fn memory(&self) -> usize {
+        self.heads.iter().map(Vec::capacity).sum()
+    }
+
     /// Bytes are missing in what `end` sends: a head that was begun is told as far as it has come.
     pub(super) fn lost(&mut self, end: usize, facts: &mut Facts) {
         let head = std::mem::take(&mut self.heads[end]);

@@ -20,4 +20,5 @@ mod text;
 pub mod tls;
 
 pub use conversation::{Conversation, Progress, Segment, begins_anew};
+pub use datagram::Exchange;
 pub use facts::Facts;

@@ -154,7 +154,7 @@ fn apply_counter_mode(key: &[u8; 16], nonce: &[u8; 12], data: &mut [u8]) {
 
 /// A client's hello, gathered from its Initials.
 #[derive(Debug, Default)]
-pub(super) struct Stream {
+pub struct Stream {
     /// CRYPTO data by offset.
     data: Vec<u8>,
     /// Which parts of it have come: ends of disjoint ranges.
@@ -179,6 +179,11 @@ impl Stream {
             self.tell(true, facts);
         }
         goes_on
+    }
+
+    /// Bytes of memory it takes beside itself.
+    pub(super) fn memory(&self) -> usize {
+        self.data.capacity() + self.ranges.capacity() * size_of::<(usize, usize)>()
     }
 
     /// Reads the frames that an Initial may have (RFC 9000 §12.4). False where there is another one.

@@ -67,6 +67,11 @@ impl Stream {
         true
     }
 
+    /// Bytes of memory it takes beside itself.
+    pub(super) fn memory(&self) -> usize {
+        self.heads.iter().map(Vec::capacity).sum()
+    }
+
     /// Bytes are missing: what is in the clear is given up.
     pub(super) fn lost(&mut self, end: usize) {
         self.heads[end] = Vec::new();

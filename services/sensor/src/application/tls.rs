@@ -198,6 +198,11 @@ impl Stream {
         self.reading != [Reading::Over; 2]
     }
 
+    /// Bytes of memory it takes beside itself.
+    pub(super) fn memory(&self) -> usize {
+        self.heads.iter().map(Vec::capacity).sum()
+    }
+
     /// Bytes are missing in what `end` sends: what came before them is all that can be told.
     pub(super) fn lost(&mut self, end: usize, facts: &mut Facts) {
         let head = std::mem::take(&mut self.heads[end]);
@@ -267,7 +272,7 @@ fn read_message(message: &[u8], is_last: bool, facts: &mut Facts) -> bool {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use proptest::prelude::*;
 
     use super::*;
@@ -342,6 +347,14 @@ pub(super) mod tests {
     pub(in crate::application) fn hello_record() -> Vec<u8> {
         let (ciphers, extensions) = browser();
         records(&handshake(1, &hello_body(0x0303, &ciphers, &extensions)), 16_384)
+    }
+
+    /// A hello that names `word` as server and as application protocol.
+    pub(crate) fn hello_naming(word: &str) -> Vec<u8> {
+        let name = [&[0][..], &block16(word.as_bytes())].concat();
+        let alpn = [&[word.len() as u8][..], word.as_bytes()].concat();
+        let extensions = [(0x0000, block16(&name)), (0x0010, block16(&alpn))];
+        records(&handshake(1, &hello_body(0x0303, &[0x1301], &extensions)), 16_384)
     }
 
     fn server_record() -> Vec<u8> {

@@ -68,6 +68,7 @@ fn set_body(packet: &mut Packet, network: Network<'_>, transport: Transport) {
         ttl: network.ttl,
         id: network.id,
         fragment: network.fragment,
+        head: transport::head(&transport, network.payload),
         transport,
     });
 }

@@ -2,7 +2,7 @@
 
 use super::options::{self, Options};
 use super::{DecodeError, ip, number16, number32};
-use crate::packet::{IcmpMessage, TcpSegment, Transport, UdpDatagram, tcp_flag};
+use crate::packet::{IcmpMessage, MOST_HEAD, TcpSegment, Transport, UdpDatagram, tcp_flag};
 
 const ICMP: u8 = 1;
 const TCP: u8 = 6;
@@ -62,6 +62,20 @@ fn tcp(data: &[u8], wire: u32, error: &mut Option<DecodeError>) -> Option<Transp
         bad_options: read.is_damaged,
         syn,
     }))
+}
+
+/// The beginning of the payload behind a header that was captured whole.
+#[inline]
+pub(super) fn head(transport: &Transport, data: &[u8]) -> Option<Box<[u8]>> {
+    let (header, payload) = match transport {
+        Transport::Tcp(tcp) if tcp.payload > 0 && tcp.flags & tcp_flag::RST == 0 => {
+            (usize::from(*data.get(12)? >> 4).max(5) * 4, tcp.payload)
+        }
+        Transport::Udp(udp) if udp.payload > 0 => (8, udp.payload),
+        _ => return None,
+    };
+    let captured = data.get(header..).filter(|captured| !captured.is_empty())?;
+    Some(captured[..captured.len().min(payload as usize).min(MOST_HEAD)].into())
 }
 
 #[inline]

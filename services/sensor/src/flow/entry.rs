@@ -3,6 +3,7 @@
 
 use weir_schemas::{EndReason, Host, Micros, Outcome, TcpFlags};
 
+use super::application::Spoken;
 use super::health::{Health, SynSeen, TtlRange, WindowRange};
 use super::key::FlowKey;
 use super::list::Links;
@@ -12,6 +13,7 @@ use super::orientation::Evidence;
 use super::sequence::Sequences;
 use super::slab::NONE;
 use super::tcp::{EndState, TcpTrack};
+use crate::application::Facts;
 use crate::packet::{Encapsulation, tcp_flag};
 
 /// Which silence ends the flow.
@@ -58,6 +60,8 @@ pub(super) struct FlowEntry {
     pub(super) openings: [Option<Opening>; 2],
     /// Made once there is more than SYNs and single ACKs: a flood's flows do without.
     pub(super) sequences: Option<Box<Sequences>>,
+    /// What its payload told.
+    pub(super) spoken: Spoken,
     /// Both hosts, where one of them is a name.
     pub(super) names: Option<Box<[Host; 2]>>,
     /// What carried the packet that it, or its resumption, began with.
@@ -120,6 +124,7 @@ impl FlowEntry {
             tcp: TcpTrack::default(),
             openings: [None; 2],
             sequences: None,
+            spoken: Spoken::default(),
             names: has_name.then(|| Box::new([hosts[0].clone(), hosts[1].clone()])),
             tunnel: observation.packet.tunnel.clone(),
             tunnel_sender: observation.sender as u8,
@@ -192,6 +197,8 @@ pub(super) struct Slice {
     /// Each end's SYN or SYN-ACK.
     pub(super) syns: [Option<Box<SynSeen>>; 2],
     pub(super) health: Option<Box<Health>>,
+    /// What its payload told.
+    pub(super) facts: Option<Box<Facts>>,
     pub(super) syn_rtt: Option<u32>,
     pub(super) ack_rtt: Option<u32>,
     /// The ends' states after its newest packet.
@@ -218,6 +225,7 @@ impl Slice {
             windows: [WindowRange::default(); 2],
             syns: [None, None],
             health: None,
+            facts: None,
             syn_rtt: None,
             ack_rtt: None,
             ends: [EndState::Inactive; 2],

@@ -162,7 +162,8 @@ impl FlowTable {
         let (flow, pane, older) = (slice.flow, slice.pane, slice.older);
         let is_newest = self.flows.get(flow).newest == id;
         self.flows.get_mut(flow).fix_source();
-        let record = self.record(flow, id, is_newest);
+        let app = self.take_app(flow, id);
+        let record = Flow { app, ..self.record(flow, id, is_newest) };
         out.push(record);
         self.counters.exported += 1;
         self.drops = 0;

@@ -28,6 +28,8 @@ pub(super) struct Remembered {
     pub(super) first_kind: (u8, u8),
     pub(super) first_flags: u8,
     pub(super) tcp: TcpTrack,
+    /// What it was found to speak; else empty.
+    pub(super) spoken: &'static str,
     pub(super) reason: EndReason,
     pub(super) rank: Rank,
     pub(super) source: u8,

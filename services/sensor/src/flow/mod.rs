@@ -14,6 +14,7 @@
 //! - An end that was idle or closed and resumes within ten minutes keeps its source, in a new flow; it holds an attempt
 //!   only if a SYN, a probe or a request is seen in it.
 
+mod application;
 pub(crate) mod community;
 mod entry;
 mod export;
@@ -63,6 +64,8 @@ pub struct FlowConfig {
     pub unanswered_timeout: Micros,
     /// Event time from which the sender of a first packet counts as the source.
     pub warm_up: Micros,
+    /// Whether records tell host names, URLs and other texts of the payload.
+    pub names: bool,
 }
 
 impl Default for FlowConfig {
@@ -77,6 +80,7 @@ impl Default for FlowConfig {
             idle_timeout: 60 * SECOND_US,
             unanswered_timeout: 3 * SECOND_US,
             warm_up: 5 * SECOND_US,
+            names: true,
         }
     }
 }

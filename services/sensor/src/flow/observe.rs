@@ -27,6 +27,8 @@ pub(super) struct Observation<'a> {
     pub(super) bytes: u32,
     pub(super) payload: u32,
     pub(super) content: Content,
+    /// The beginning of the payload, where it is to be read.
+    pub(super) head: &'a [u8],
     /// ICMP type and code, or the ARP operation.
     pub(super) kind: (u8, u8),
     /// The TCP segment, if it is one.
@@ -175,6 +177,7 @@ pub(super) fn of_ip<'a>(packet: &'a Packet, ip: &'a IpPacket) -> Observation<'a>
         bytes: carried_bytes(packet, ip.length),
         payload,
         content,
+        head: ip.head.as_deref().unwrap_or_default(),
         kind,
     }
 }
@@ -203,6 +206,7 @@ fn of_error<'a>(packet: &'a Packet, ip: &'a IpPacket, message: &IcmpMessage, quo
         macs: by_end(sender, None, packet.dst_mac.as_ref()),
         bytes: carried_bytes(packet, ip.length),
         payload: 0,
+        head: &[],
         content: Content::Error(icmp::error_outcome(ip.proto, message.kind, message.code)),
         kind: (quoted.icmp_kind, quoted.icmp_code),
         segment: None,
@@ -230,6 +234,7 @@ pub(super) fn of_arp<'a>(packet: &'a Packet, arp: &'a ArpPacket) -> Observation<
         bytes: carried_bytes(packet, arp.length),
         payload: 0,
         content,
+        head: &[],
         kind: (arp.op.min(255) as u8, 0),
         segment: None,
     }

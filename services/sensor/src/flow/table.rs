@@ -7,6 +7,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use weir_schemas::{EndReason, Flow, Micros, Outcome, PANE_US, SECOND_US, Text};
 
+use super::application::Applications;
 use super::community::sensor_hash;
 use super::entry::{Class, FlowEntry, Slice};
 use super::export::{Pane, StateNames};
@@ -35,6 +36,7 @@ pub struct FlowTable {
     pub(super) sensor_hash: u64,
     pub(super) state_names: StateNames,
     pub(super) counters: FlowCounters,
+    pub(super) applications: Applications,
     pub(super) drops: u64,
     pub(super) flows: Slab<FlowEntry>,
     pub(super) slices: Slab<Slice>,
@@ -75,6 +77,7 @@ impl FlowTable {
             sensor_hash: sensor_hash(&config.sensor),
             state_names: StateNames::new(),
             counters: FlowCounters::default(),
+            applications: Applications::default(),
             drops: 0,
             flows: Slab::new(),
             slices: Slab::new(),
@@ -276,6 +279,7 @@ impl FlowTable {
         entry.first_kind = old.first_kind;
         entry.first_flags = old.first_flags;
         entry.tcp = old.tcp;
+        entry.spoken.name = old.spoken;
         // Two, so that no round trip is measured over a SYN that was sent again.
         entry.syn_count = 2 * u8::from(old.syn_sender.is_some());
         true
@@ -309,6 +313,7 @@ impl FlowTable {
     /// Takes a flow out of index and lists and remembers it. The entry stays for its slices.
     fn leave(&mut self, id: u32, reason: EndReason) {
         self.settle_if_waiting(id);
+        self.stop_reading(id);
         let entry = self.flows.get_mut(id);
         entry.ended = Some(reason);
         if !entry.fixed {
@@ -341,6 +346,7 @@ impl FlowTable {
             first_kind: entry.first_kind,
             first_flags: entry.first_flags,
             tcp: entry.tcp,
+            spoken: entry.spoken.name,
             reason,
             rank: entry.evidence.rank,
             source: entry.evidence.source as u8,

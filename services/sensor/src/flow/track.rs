@@ -97,6 +97,9 @@ impl FlowTable {
             slice.event_time = observation.time;
             self.note_disorder(pane, observation.time);
         }
+        if !observation.head.is_empty() {
+            self.read_payload(id, slice_id, observation);
+        }
         if settled || pane + PANE_US <= self.clock {
             self.release(id, out);
         }

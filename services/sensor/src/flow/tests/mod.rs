@@ -1,5 +1,6 @@
 //! Tests of the flow table: helpers that make packets, tables of cases, properties.
 
+mod applications;
 mod lifetimes;
 mod orientation;
 mod outcomes;
@@ -32,7 +33,8 @@ pub(super) const SERVER: (&str, u16) = ("10.0.0.2", 80);
 
 pub(super) fn ip(time: Micros, src: &str, dst: &str, proto: u8, transport: Transport) -> Packet {
     let (src, dst) = (Host::parse(src), Host::parse(dst));
-    let body = Body::Ip(IpPacket { src, dst, proto, length: 60, ttl: 64, id: 0, fragment: None, transport });
+    let body =
+        Body::Ip(IpPacket { src, dst, proto, length: 60, ttl: 64, id: 0, fragment: None, transport, head: None });
     Packet { body, ..Packet::unread(time) }
 }
 

@@ -190,6 +190,7 @@ fn ip(text: &str, header: u32) -> (Body, Option<DecodeError>) {
         id: 0,
         fragment: verbose.fragment,
         transport: found.transport,
+        head: None,
     };
     (Body::Ip(ip), found.error)
 }
