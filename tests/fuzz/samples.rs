@@ -1,6 +1,7 @@
 //! Hand-made messages from which the codecs' mutations start.
 
 use serde_json::json;
+use weir_schemas::app::{App, Dns, DnsType, Http, Irc, Login, Ssh, Tls};
 use weir_schemas::flow::{Tunnel, VANTAGE_FORWARD, VANTAGE_REVERSE};
 use weir_schemas::partial::{DistinctSet, PartialCounts, PartialSensor, ReceiverCounts, ResponderCounts, SiteCounts};
 use weir_schemas::{
@@ -10,7 +11,7 @@ use weir_schemas::{
 
 const TIME: i64 = 1_767_603_600_000_000;
 
-/// A flow with every block but the application's, and a mark.
+/// A flow with every block, and a mark.
 pub fn records() -> Vec<Record> {
     let end = |address: &str, port| End::new(Host::parse(address), port);
     let counts = Counts { packets: 3, bytes: 180, payload: 20, total_packets: 6, total_bytes: 360 };
@@ -49,13 +50,32 @@ pub fn records() -> Vec<Record> {
         capture_drops: 0,
         tcp: Some(Box::new(Tcp { state: "SF".into(), history: "ShADadFf".to_owned(), ..Tcp::default() })),
         link: Some(Box::new(Link::default())),
-        app: None,
+        app: Some(Box::new(application())),
         timing: None,
         labels: vec![("attack".into(), "scan".into())],
     };
     let status = MarkStatus { packets: 10, ..MarkStatus::default() };
     let mark = Mark { sensor: "file".into(), site: "local".into(), boot: TIME, seq: 8, t: TIME, end: true, status };
     vec![Record::Flow(Box::new(flow)), Record::Mark(Box::new(mark))]
+}
+
+/// Facts of every application at once.
+fn application() -> App {
+    App {
+        name: "http".into(),
+        dns: Some(Dns {
+            query: "www.example.com".to_owned(),
+            rcode: Some(3),
+            queries: 2,
+            types: vec![DnsType { query_type: 1, queries: 2, bytes: 66 }],
+            ..Dns::default()
+        }),
+        http: Some(Http { method: "GET".to_owned(), status: Some(404), requests: 1, ..Http::default() }),
+        tls: Some(Tls { version: 0x0304, server_name: "a.example".to_owned(), alert: Some(40), ..Tls::default() }),
+        ssh: Some(Ssh { client: "SSH-2.0-a".to_owned(), ..Ssh::default() }),
+        login: Some(Login { attempts: 2, failures: 1, proto: "ssh".into(), estimated: true }),
+        irc: Some(Irc { nick: "a".to_owned(), commands: 3, ..Irc::default() }),
+    }
 }
 
 /// A finding with evidence.

@@ -3,7 +3,7 @@
 use weir_sensor::decode::LinkType;
 use weir_sensor::input;
 
-use crate::{codecs, exports, promises};
+use crate::{applications, codecs, exports, promises};
 
 /// What a decoder said to an input it did not break on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +48,11 @@ pub const TARGETS: &[Target] = &[
     files("tcpdump_line", "one line of tcpdump text", "tcpdump_line", tcpdump_line),
     files("netflow", "datagrams of NetFlow v5, v7, v9 and IPFIX, one after another", "netflow", exports::datagrams),
     files("sflow", "datagrams of sFlow v5, one after another", "sflow", exports::datagrams),
+    files("dns", "DNS messages, over UDP and TCP", "dns", applications::dns),
+    files("tls", "TLS records and hellos", "tls", applications::tls),
+    files("quic", "QUIC: Initial packets, and the frames in them", "quic", applications::quic),
+    files("http", "HTTP/1", "http", applications::http),
+    files("application", "all other application protocols, in pieces", "application", applications::applications),
     files("config", "the configuration file", "config", promises::config),
     codec("record", "Avro: flow records and marks", codecs::record_seeds, codecs::record),
     codec("finding", "Avro: findings", codecs::finding_seeds, codecs::finding),

@@ -49,6 +49,18 @@ def web_server(world):
     world.wait_for_port("server", "10.0.0.10", 80)
 
 
+def tls_server(world):
+    """A second nginx: the same pages over TLS on 10.0.0.10, port 443, with a certificate of its own."""
+    key, certificate, config = (os.path.join(world.directory, name) for name in ("key.pem", "cert.pem", "tls.conf"))
+    world.sh("server", f"openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=web.lab.example -days 9 -keyout {key} -out {certificate}")
+    with open(config, "w", encoding="ascii") as file:
+        file.write(f"""daemon off; user root; pid {world.directory}/tls.pid; error_log /dev/null; events {{ }}
+            http {{ access_log off; server {{ listen 10.0.0.10:443 ssl http2; ssl_certificate {certificate};
+            ssl_certificate_key {key}; root {world.directory}/www; }} }}""")
+    world.start("server", "nginx", "-p", world.directory, "-c", config)
+    world.wait_for_port("server", "10.0.0.10", 443)
+
+
 def dns_server(world):
     """dnsmasq on 10.0.0.53 that knows every name under lab.example."""
     world.start("server", "dnsmasq", "--keep-in-foreground", "--no-resolv", "--no-hosts", "--user=root", "--no-ping",
@@ -214,6 +226,34 @@ def benign_ftp(out):
         world.sh("client", f"curl -s --interface 10.0.0.101 {files}")
         world.stop()
         finish(world, out, "benign_ftp", "pcap.zst")
+
+
+@scenario
+def benign_protocols(out):
+    """a few clients speak TLS, HTTP, DNS over TCP, FTP, SMTP and SSH; some log-ins are refused"""
+    with World() as world:
+        web_server(world)
+        tls_server(world)
+        dns_server(world)
+        for kind, port in (("ftp", 21), ("smtp", 25), ("ssh", 22)):
+            helper(world, "server", kind, "10.0.0.11")
+            world.wait_for_port("server", "10.0.0.11", port)
+        world.capture()
+        quiet = "curl -s -k -o /dev/null --interface 10.0.0.101"
+        name = "--resolve web.lab.example:443:10.0.0.10 https://web.lab.example/page1.html"
+        hello = "openssl s_client -connect 10.0.0.10:443 </dev/null >/dev/null 2>&1"
+        for command in (f"{quiet} {name}", f"{quiet} --http1.1 --tls-max 1.2 {name}", f"{quiet} --no-alpn https://10.0.0.10/page2.html",
+                        f"{hello} -tls1_2 -cipher ECDHE-RSA-AES128-GCM-SHA256", f"{hello} -alpn h2,http/1.1 -servername www.lab.example",
+                        f"{quiet} --data-binary @nginx.conf http://10.0.0.10/page3.html http://10.0.0.10/none/here?a=1 -o /dev/null",
+                        f"{quiet} -A 'Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0' http://10.0.0.10/page4.html",
+                        "dig +tcp +keepopen +short @10.0.0.53 -b 10.0.0.102 web.lab.example A web.lab.example AAAA none.lab.example TXT",
+                        f"{quiet} ftp://somebody:wrong@10.0.0.11/file.txt", f"{quiet} ftp://somebody:right@10.0.0.11/file.txt",
+                        f"{quiet} --mail-from a@lab.example --mail-rcpt b@lab.example -T nginx.conf smtp://10.0.0.11",
+                        f"{quiet} --user somebody:wrong --mail-from a@lab.example --mail-rcpt b@lab.example -T nginx.conf smtp://10.0.0.11",
+                        "ssh -b 10.0.0.103 -F none -o StrictHostKeyChecking=no somebody@10.0.0.11"):
+            world.sh("client", command, check=False, timeout=20)
+        world.stop()
+        finish(world, out, "benign_protocols")
 
 
 @scenario

@@ -1,6 +1,6 @@
 """The small servers and clients of the lab that no package brings in the shape we need.
 
-usage: servers.py listen ADDRESS PORT... | ftp ADDRESS | ntp ADDRESS | ask-ntp ADDRESS COUNT SECONDS | stream ADDRESS PORT
+usage: servers.py listen ADDRESS PORT... | ftp ADDRESS | smtp ADDRESS | ssh ADDRESS | ntp ADDRESS | ask-ntp ADDRESS COUNT SECONDS | stream ADDRESS PORT
 """
 import itertools
 import socket
@@ -36,7 +36,7 @@ class FtpSession(socketserver.StreamRequestHandler):
         self.say("220 lab")
         data_server = None
         for line in self.rfile:
-            verb, _, _argument = line.decode("ascii", "replace").strip().partition(" ")
+            verb, _, argument = line.decode("ascii", "replace").strip().partition(" ")
             verb = verb.upper()
             if verb in ("EPSV", "PASV"):
                 data_server = socket.create_server((self.server.server_address[0], 0))
@@ -56,7 +56,7 @@ class FtpSession(socketserver.StreamRequestHandler):
             elif verb == "PWD":
                 self.say('257 "/"')
             elif verb == "PASS":
-                self.say("230 welcome")
+                self.say("530 no" if argument == "wrong" else "230 welcome")
             elif verb == "USER":
                 self.say("331 password")
             elif verb == "QUIT":
@@ -73,6 +73,54 @@ def ftp(address):
     """An FTP server on port 21."""
     socketserver.ThreadingTCPServer.allow_reuse_address = True
     socketserver.ThreadingTCPServer((address, 21), FtpSession).serve_forever()
+
+
+class SmtpSession(socketserver.StreamRequestHandler):
+    """Enough of RFC 5321 and RFC 4954 for a client to be refused and to send a message."""
+
+    def handle(self):
+        self.say("220 mail.lab.example ESMTP lab")
+        for line in self.rfile:
+            verb = line.decode("ascii", "replace").strip().upper()
+            if verb.startswith("EHLO"):
+                self.say("250-mail.lab.example")
+                self.say("250 AUTH PLAIN")
+            elif verb.startswith("AUTH"):
+                self.say("535 5.7.8 no")
+            elif verb == "DATA":
+                self.say("354 go on")
+                while self.rfile.readline().strip() != b".":
+                    pass
+                self.say("250 taken")
+            elif verb == "QUIT":
+                self.say("221 bye")
+                return
+            else:
+                self.say("250 ok")
+
+    def say(self, line):
+        self.wfile.write(line.encode() + b"\r\n")
+
+
+def smtp(address):
+    """A mail server on port 25 that refuses every log-in."""
+    socketserver.ThreadingTCPServer.allow_reuse_address = True
+    socketserver.ThreadingTCPServer((address, 25), SmtpSession).serve_forever()
+
+
+def ssh(address):
+    """Says that it is an SSH server, reads the client's offer and hangs up."""
+    server = socket.create_server((address, 22))
+    while True:
+        peer, _ = server.accept()
+        try:
+            peer.sendall(b"SSH-2.0-lab\r\n")
+            peer.recv(64)
+            time.sleep(0.2)
+            peer.recv(4096)
+        except OSError:
+            pass
+        peer.close()
 
 
 def ntp(address):
@@ -114,4 +162,5 @@ def pour(peer):
 
 
 if __name__ == "__main__":
-    {"listen": listen, "ftp": ftp, "ntp": ntp, "ask-ntp": ask_ntp, "stream": stream}[sys.argv[1]](*sys.argv[2:])
+    {"listen": listen, "ftp": ftp, "smtp": smtp, "ssh": ssh, "ntp": ntp, "ask-ntp": ask_ntp,
+     "stream": stream}[sys.argv[1]](*sys.argv[2:])

@@ -123,6 +123,18 @@ impl Conversation {
         self.name
     }
 
+    /// One that was read before, as far as these bytes of its ends.
+    #[must_use]
+    pub fn continuing(due: [Option<u32>; 2]) -> Self {
+        Self { directions: due.map(|next| Direction { next, hole: None }), ..Self::default() }
+    }
+
+    /// The sequence numbers that are due next, by end.
+    #[must_use]
+    pub fn due(&self) -> [Option<u32>; 2] {
+        [self.directions[0].next, self.directions[1].next]
+    }
+
     /// Bytes of memory it takes, about.
     #[must_use]
     pub fn memory(&self) -> usize {
@@ -198,6 +210,12 @@ impl Conversation {
     }
 
     fn read(&mut self, end: usize, bytes: &[u8], length: u32, facts: &mut Facts) -> Progress {
+        // STARTTLS and its like (RFC 2817, RFC 3207, RFC 4217), and what a proxy passes on: the name stays.
+        if matches!(self.reader, Some(Reader::Http(_) | Reader::Lines(_) | Reader::Binary(_)))
+            && tls::begins_handshake(bytes)
+        {
+            self.reader = Some(Reader::Tls(tls::Stream::default()));
+        }
         let goes_on = match &mut self.reader {
             None => false,
             Some(Reader::Dns(streams)) => streams[end].take(bytes, facts),
@@ -308,6 +326,17 @@ mod tests {
             let (conversation, facts, _) = play(segments);
             assert_eq!((conversation.name(), facts.name()), (name, name));
         }
+    }
+
+    #[test]
+    fn tls_that_another_protocol_asked_for_is_told() {
+        let hello = super::super::tls::tests::hello_record();
+        let begun = b"CONNECT x.example:443 HTTP/1.1\r\n\r\n";
+        let (conversation, facts, _) =
+            play(&[(0, 1, begun), (1, 1, b"HTTP/1.1 200 OK\r\n\r\n"), (0, 1 + begun.len() as u32, &hello)]);
+        let app = facts.into_app(true);
+        assert_eq!((conversation.name(), app.http.unwrap().requests), ("http", 1));
+        assert_eq!(app.tls.unwrap().server_name, "shop.example");
     }
 
     #[test]

@@ -163,10 +163,24 @@ mod tests {
         assert_eq!(ja4(&hello, Carrier::Tcp), "t13d1516h2_8daaf6152771_e5627efa2ab1");
         assert_eq!(ja4(&hello, Carrier::Quic), "q13d1516h2_8daaf6152771_e5627efa2ab1");
 
+        let unsigned = ClientHello { signature_algorithms: Vec::new(), ..hello };
+        assert_eq!(ja4(&unsigned, Carrier::Tcp), "t13d1516h2_8daaf6152771_6d807ffa2a79");
+
         let nothing = ClientHello { legacy_version: 0x0301, ..ClientHello::default() };
         assert_eq!(ja4(&nothing, Carrier::Tcp), "t10i000000_000000000000_000000000000");
-        let table: [(&[u8], (char, char)); 4] =
-            [(b"", ('0', '0')), (b"http/1.1", ('h', '1')), (b"x", ('x', 'x')), (&[0xab, 0x30, 0xcd], ('a', 'd'))];
+        let table: [(&[u8], (char, char)); 11] = [
+            (b"", ('0', '0')),
+            (b"http/1.1", ('h', '1')),
+            (b"x", ('x', 'x')),
+            (&[0xab], ('a', 'b')),
+            (&[0x20], ('2', '0')),
+            (&[0xab, 0xcd], ('a', 'd')),
+            (&[0x20, 0x61], ('2', '1')),
+            (&[0x30, 0xab], ('3', 'b')),
+            (&[0x61, 0x20], ('6', '0')),
+            (&[0x30, 0x31, 0xab, 0xcd], ('3', 'd')),
+            (&[0x30, 0xab, 0xcd, 0x31], ('0', '1')),
+        ];
         for (alpn, ends) in table {
             assert_eq!(alpn_ends(alpn), ends, "{alpn:?}");
         }

@@ -111,7 +111,8 @@ fn begins_response(bytes: &[u8]) -> bool {
 }
 
 fn begins_request(bytes: &[u8]) -> bool {
-    METHODS.iter().any(|method| {
+    // Asked of every segment of a conversation that is not known: most are told by their first byte.
+    bytes.first().is_some_and(u8::is_ascii_uppercase) && METHODS.iter().any(|method| {
         bytes.strip_prefix(*method).is_some_and(|rest| {
             matches!(rest, [b' ', target, ..] if matches!(target, b'/' | b'*') || target.is_ascii_alphanumeric() || *target == b'[')
         })

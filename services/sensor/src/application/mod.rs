@@ -1,7 +1,7 @@
 //! Application facts: what the first bytes of a conversation say in the clear, as names, counts and fingerprints.
 //!
 //! Everything here is pure: bytes in, facts out. Work and memory are bounded, damage is no error but the absence of a
-//! fact, and nothing panics. Of a direction at most 2 KiB are kept; protocols that speak in messages (DNS, HTTP, the
+//! fact, and nothing panics. Of a direction at most 2 KiB are kept, of one with a TLS hello 4 KiB; protocols that speak in messages (DNS, HTTP, the
 //! line-based ones) are then read at the beginning of each segment, without keeping bytes. Payload itself never leaves
 //! the sensor.
 

@@ -2,7 +2,7 @@
 //! keys that anyone can derive.
 //!
 //! The authentication tag is not checked: a capture may have cut it off, and what is no `ClientHello` after decryption is
-//! taken for no QUIC. At most 2 KiB of CRYPTO data are kept, of at most three datagrams.
+//! taken for no QUIC. At most 4 KiB of CRYPTO data are kept, of at most four datagrams.
 
 use aes::Aes128;
 use aes::cipher::{BlockEncrypt as _, KeyInit as _};
@@ -28,9 +28,9 @@ const VERSION_1: u32 = 1;
 const VERSION_2: u32 = 0x6b33_43cf;
 
 /// Most CRYPTO data that is kept.
-const LONGEST_HELLO: usize = 2048;
+const LONGEST_HELLO: usize = 4096;
 /// Datagrams after which a hello that is not whole is given up.
-const MOST_DATAGRAMS: u8 = 3;
+const MOST_DATAGRAMS: u8 = 4;
 
 /// The part of an Initial that is in the clear.
 #[derive(Debug)]
@@ -165,9 +165,16 @@ pub struct Stream {
 impl Stream {
     /// Takes in a datagram. False once nothing more is to be had from the flow.
     pub(super) fn take(&mut self, datagram: &[u8], facts: &mut Facts) -> bool {
-        let Some(frames) = decrypt(datagram) else { return true };
+        match decrypt(datagram) {
+            Some(frames) => self.frames(&frames, facts),
+            None => true,
+        }
+    }
+
+    /// Takes in the frames of a datagram, decrypted. False as [`Self::take`].
+    pub fn frames(&mut self, frames: &[u8], facts: &mut Facts) -> bool {
         self.datagrams = self.datagrams.saturating_add(1);
-        if !self.read_frames(&frames) && self.ranges.is_empty() {
+        if !self.read_frames(frames) && self.ranges.is_empty() {
             // A server's Initial, or no QUIC at all.
             return self.datagrams < MOST_DATAGRAMS;
         }

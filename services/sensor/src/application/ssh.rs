@@ -233,6 +233,33 @@ mod tests {
         assert_eq!(ssh.client_fingerprint, md5_hex(b"curve25519-sha256;aes128-ctr;hmac-sha1;none"));
     }
 
+    /// Example 1 in the README of HASSH: Cyberduck 6.7.1.
+    #[test]
+    fn hassh_is_the_published_one() {
+        let offered = concat!(
+            "curve25519-sha256@libssh.org,diffie-hellman-group-exchange-sha256,ecdh-sha2-nistp521,ecdh-sha2-nistp384,",
+            "ecdh-sha2-nistp256,diffie-hellman-group-exchange-sha1,diffie-hellman-group1-sha1,diffie-hellman-group14-sha1,",
+            "diffie-hellman-group14-sha256,diffie-hellman-group15-sha512,diffie-hellman-group16-sha512,",
+            "diffie-hellman-group17-sha512,diffie-hellman-group18-sha512,diffie-hellman-group14-sha256@ssh.com,",
+            "diffie-hellman-group15-sha256,diffie-hellman-group15-sha256@ssh.com,diffie-hellman-group15-sha384@ssh.com,",
+            "diffie-hellman-group16-sha256,diffie-hellman-group16-sha384@ssh.com,diffie-hellman-group16-sha512@ssh.com,",
+            "diffie-hellman-group18-sha512@ssh.com;",
+            "aes128-cbc,aes128-ctr,aes192-cbc,aes192-ctr,aes256-cbc,aes256-ctr,blowfish-cbc,blowfish-ctr,cast128-cbc,",
+            "cast128-ctr,idea-cbc,idea-ctr,serpent128-cbc,serpent128-ctr,serpent192-cbc,serpent192-ctr,serpent256-cbc,",
+            "serpent256-ctr,3des-cbc,3des-ctr,twofish128-cbc,twofish128-ctr,twofish192-cbc,twofish192-ctr,twofish256-cbc,",
+            "twofish256-ctr,twofish-cbc,arcfour,arcfour128,arcfour256;",
+            "hmac-sha1,hmac-sha1-96,hmac-md5,hmac-md5-96,hmac-sha2-256,hmac-sha2-512;zlib@openssh.com,zlib,none",
+        );
+        let [exchange, cipher, mac, compression] = offered.split(';').collect::<Vec<_>>()[..] else { unreachable!() };
+        let mut payload = vec![KEXINIT];
+        payload.extend([5; 16]);
+        for name in [exchange, "ssh-rsa", cipher, "server", mac, "server", compression, "server", "", ""] {
+            payload.extend((name.len() as u32).to_be_bytes());
+            payload.extend(name.as_bytes());
+        }
+        assert_eq!(md5_hex(lists(&payload).unwrap().as_bytes()), "8a8ae540028bf433cd68356c1b9e8d5b");
+    }
+
     #[test]
     fn refused_log_ins_are_estimated_by_their_answers() {
         // Sizes of the server's answers with chacha20-poly1305: service, `none`, then passwords.

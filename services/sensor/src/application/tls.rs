@@ -7,8 +7,9 @@ use super::facts::Facts;
 use super::fingerprint::{is_grease, ja3, ja4};
 use super::text::{hash, kept};
 
-/// Most bytes of a direction that are looked at.
-const LOOKED_AT: usize = 2048;
+/// Most bytes of a direction that are looked at. Hellos of browsers with a key share of ML-KEM (draft-ietf-tls-ecdhe-mlkem: 1,216
+/// bytes) and encrypted hellos take over 2 KiB, and of a cut one there is no fingerprint.
+const LOOKED_AT: usize = 4096;
 
 const ALERT: u8 = 21;
 const HANDSHAKE: u8 = 22;

@@ -38,6 +38,23 @@ pub(super) struct Spoken {
 }
 
 impl Spoken {
+    /// What a flow speaks that ended and goes on.
+    pub(super) fn resumed(name: &'static str, due: [Option<u32>; 2]) -> Self {
+        let reading = match due {
+            [None, None] => Reading::Untouched,
+            due => Reading::Segments(Box::new(Conversation::continuing(due))),
+        };
+        Self { name, reading }
+    }
+
+    /// The sequence numbers that are due next, by end; what comes before them has been read.
+    pub(super) fn due(&self) -> [Option<u32>; 2] {
+        match &self.reading {
+            Reading::Segments(conversation) => conversation.due(),
+            _ => [None, None],
+        }
+    }
+
     fn memory(&self) -> usize {
         match &self.reading {
             Reading::Untouched | Reading::Over => 0,
@@ -149,6 +166,12 @@ impl FlowTable {
         }
         let told = slice.facts.as_ref().map_or(0, |facts| facts.memory());
         self.applications.change(before, spoken.memory() + told);
+    }
+
+    /// A flow has begun; one that resumes may have been read before.
+    pub(super) fn begin_reading(&mut self, flow: u32) {
+        let taken = self.flows.get(flow).spoken.memory();
+        self.applications.change(0, taken);
     }
 
     /// A flow has ended: nothing more of it will be read.

@@ -30,6 +30,8 @@ pub(super) struct Remembered {
     pub(super) tcp: TcpTrack,
     /// What it was found to speak; else empty.
     pub(super) spoken: &'static str,
+    /// Where its payload goes on, by end, if it was still read.
+    pub(super) due: [Option<u32>; 2],
     pub(super) reason: EndReason,
     pub(super) rank: Rank,
     pub(super) source: u8,

@@ -7,7 +7,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use weir_schemas::{EndReason, Flow, Micros, Outcome, PANE_US, SECOND_US, Text};
 
-use super::application::Applications;
+use super::application::{Applications, Spoken};
 use super::community::sensor_hash;
 use super::entry::{Class, FlowEntry, Slice};
 use super::export::{Pane, StateNames};
@@ -235,6 +235,7 @@ impl FlowTable {
         }
 
         let id = self.flows.insert(entry);
+        self.begin_reading(id);
         let (flows, hashers) = (&self.flows, &self.hashers);
         let hash_of = |&other: &u32| flows.get(other).key.hash(hashers.build_hasher());
         self.index.insert_unique(observation.key.hash(hashers.build_hasher()), id, hash_of);
@@ -279,7 +280,7 @@ impl FlowTable {
         entry.first_kind = old.first_kind;
         entry.first_flags = old.first_flags;
         entry.tcp = old.tcp;
-        entry.spoken.name = old.spoken;
+        entry.spoken = Spoken::resumed(old.spoken, old.due);
         // Two, so that no round trip is measured over a SYN that was sent again.
         entry.syn_count = 2 * u8::from(old.syn_sender.is_some());
         true
@@ -313,7 +314,6 @@ impl FlowTable {
     /// Takes a flow out of index and lists and remembers it. The entry stays for its slices.
     fn leave(&mut self, id: u32, reason: EndReason) {
         self.settle_if_waiting(id);
-        self.stop_reading(id);
         let entry = self.flows.get_mut(id);
         entry.ended = Some(reason);
         if !entry.fixed {
@@ -329,6 +329,7 @@ impl FlowTable {
         if !self.finishing {
             self.remember(id, reason);
         }
+        self.stop_reading(id);
     }
 
     fn remember(&mut self, id: u32, reason: EndReason) {
@@ -347,6 +348,7 @@ impl FlowTable {
             first_flags: entry.first_flags,
             tcp: entry.tcp,
             spoken: entry.spoken.name,
+            due: entry.spoken.due(),
             reason,
             rank: entry.evidence.rank,
             source: entry.evidence.source as u8,

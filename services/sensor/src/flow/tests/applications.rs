@@ -61,6 +61,18 @@ fn a_segment_sent_again_or_captured_twice_counts_once() {
 }
 
 #[test]
+fn a_request_sent_again_after_its_flow_had_ended_unanswered_counts_once() {
+    let request = get("/a");
+    let records = run(&[
+        segment(START, CLIENT, SERVER, 1, &request),
+        segment(START + 7 * SECOND_US, CLIENT, SERVER, 1, &request),
+        segment(START + 8 * SECOND_US, CLIENT, SERVER, 1 + request.len() as u32, &request),
+    ]);
+    let requests: Vec<_> = records.iter().map(|flow| app(flow).http.map_or(0, |http| http.requests)).collect();
+    assert_eq!((requests, records[0].flow_id), (vec![1, 1], records[1].flow_id));
+}
+
+#[test]
 fn a_syn_with_payload_is_followed_by_what_comes_next() {
     let request = get("/a");
     let mut opening = segment(START, CLIENT, SERVER, 0, &request[..20]);
