@@ -42,7 +42,7 @@ pub fn tls(bytes: &[u8]) -> Result<Answer, String> {
             }
         }
     }
-    tls::server_hello(bytes);
+    let _ = tls::server_hello(bytes);
     streamed(bytes)
 }
 
