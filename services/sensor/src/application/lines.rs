@@ -125,8 +125,14 @@ pub(super) fn recognise(bytes: &[u8]) -> Option<Dialect> {
     if let [0xff, 0xfb..=0xfe, 0..=49, ..] = head {
         return Some(Dialect::Telnet);
     }
-    let first = lines(head).next()?;
-    if first.starts_with(b"220") {
+    // Asked of every conversation that is not known yet: most others are told by their first byte.
+    let first = head.first()?.to_ascii_uppercase();
+    if !matches!(first, b'2' | b':' | b'A' | b'C' | b'E' | b'F' | b'H' | b'N' | b'P' | b'S' | b'U') {
+        return None;
+    }
+    let is = |words: &[&[u8]]| words.iter().any(|word| begins_with(head, word));
+    let word = |number: usize| lines(head).next()?.split(|byte| *byte == b' ').nth(number);
+    if is(&[b"220"]) {
         // Both greet alike; the text mostly says which it is, else the client's first word does.
         return match () {
             () if contains(head, b"smtp") => Some(Dialect::Smtp),
@@ -134,23 +140,16 @@ pub(super) fn recognise(bytes: &[u8]) -> Option<Dialect> {
             () => None,
         };
     }
-    if begins_with(first, b"EHLO ") || begins_with(first, b"HELO ") {
+    if is(&[b"EHLO ", b"HELO "]) {
         return Some(Dialect::Smtp);
     }
-    let words = first.split(|byte| *byte == b' ').count();
-    let is_irc_user = begins_with(first, b"USER ") && words >= 5;
-    let has_nick = lines(head).any(|line| begins_with(line, b"NICK "));
-    let is_numeric = first.starts_with(b":")
-        && first
-            .split(|byte| *byte == b' ')
-            .nth(1)
-            .is_some_and(|word| word == b"NOTICE" || word == b"001" || word == b"020");
-    if is_irc_user || has_nick || is_numeric || begins_with(first, b"CAP LS") || first.starts_with(b"NOTICE AUTH") {
+    let is_irc_user = is(&[b"USER "]) && word(4).is_some();
+    let is_irc_pass = is(&[b"PASS "]) && lines(head).any(|line| begins_with(line, b"NICK "));
+    let is_numeric = first == b':' && matches!(word(1), Some(b"NOTICE" | b"001" | b"020"));
+    if is_irc_user || is_irc_pass || is_numeric || is(&[b"NICK ", b"CAP LS", b"NOTICE AUTH"]) {
         return Some(Dialect::Irc);
     }
-    let is_ftp =
-        [&b"USER "[..], b"AUTH TLS", b"AUTH SSL", b"FEAT", b"SYST"].iter().any(|word| begins_with(first, word));
-    is_ftp.then_some(Dialect::Ftp)
+    is(&[b"USER ", b"AUTH TLS", b"AUTH SSL", b"FEAT", b"SYST"]).then_some(Dialect::Ftp)
 }
 
 #[cfg(test)]
