@@ -9,6 +9,7 @@
 mod applications;
 mod codecs;
 mod exports;
+mod fragments;
 mod mutate;
 mod promises;
 mod samples;

@@ -3,7 +3,7 @@
 use weir_sensor::decode::LinkType;
 use weir_sensor::input;
 
-use crate::{applications, codecs, exports, promises};
+use crate::{applications, codecs, exports, fragments, promises};
 
 /// What a decoder said to an input it did not break on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +38,8 @@ pub enum Seeds {
 /// All targets.
 pub const TARGETS: &[Target] = &[
     files("file", "pcap, pcapng, tcpdump text; plain or in gzip, zstd, zip", "file", read_file),
+    files("pcapng", "pcapng alone", "pcapng", read_file),
+    files("fragments", "IP fragments one after another, through the flow table", "fragments", fragments::packets),
     files("ethernet", "frames: Ethernet", "ethernet", |input| frame(LinkType::Ethernet, input)),
     files("raw", "frames: raw IP", "raw", |input| frame(LinkType::RawIp, input)),
     files("loopback", "frames: BSD loopback", "loopback", |input| frame(LinkType::Loopback, input)),

@@ -96,15 +96,15 @@ pub struct IpPacket {
     /// IPv4 identification; 0 for IPv6.
     pub id: u16,
     /// Set on fragments.
-    pub fragment: Option<Fragment>,
+    pub fragment: Option<Box<Fragment>>,
     /// What follows.
     pub transport: Transport,
     /// The beginning of the payload of TCP or UDP, at most [`MOST_HEAD`] bytes of it; `None` where none was captured.
     pub head: Option<Box<[u8]>>,
 }
 
-/// Where a fragment belongs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// Where a fragment belongs, and what it brings.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fragment {
     /// Identification.
     pub id: u32,
@@ -112,6 +112,12 @@ pub struct Fragment {
     pub offset: u16,
     /// More fragments follow.
     pub more: bool,
+    /// Protocol number of what was cut up, extension headers behind the fragment header included.
+    pub protocol: u8,
+    /// Bytes of it on the wire.
+    pub length: u32,
+    /// Those of them that were captured and lie in the datagram's head.
+    pub data: Vec<u8>,
 }
 
 /// The transport header, as far as it was captured.

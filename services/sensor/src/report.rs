@@ -46,17 +46,24 @@ impl Reporter {
     }
 
     /// Tells what has grown. `mark_delay` is the newest event time minus the last mark's, µs.
-    pub(crate) fn report(&mut self, input: &InputCounters, active: u64, mark_delay: Option<Micros>) {
+    pub(crate) fn report(
+        &mut self,
+        input: &InputCounters,
+        fragment_errors: impl Iterator<Item = (&'static str, u64)>,
+        active: u64,
+        mark_delay: Option<Micros>,
+    ) {
         self.metrics.packets(grown(&mut self.packets, input.packets));
         self.metrics.bytes(grown(&mut self.bytes, input.bytes));
         let drops = grown(&mut self.drops, input.drops);
         if drops > 0 {
             self.metrics.drops("capture", drops);
         }
-        for (kind, count) in &input.decode_errors {
-            let errors = grown(self.decode_errors.entry(kind).or_default(), *count);
+        let errors_by_kind = input.decode_errors.iter().map(|(kind, count)| (*kind, *count));
+        for (kind, count) in errors_by_kind.chain(fragment_errors) {
+            let errors = grown(self.decode_errors.entry(kind).or_default(), count);
             if errors > 0 {
-                self.metrics.decode_errors(*kind, errors);
+                self.metrics.decode_errors(kind, errors);
             }
         }
         for (number, count) in self.published.iter_mut().enumerate() {

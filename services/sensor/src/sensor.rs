@@ -1,5 +1,7 @@
 //! The sensor over files: a step at a time, so that one thread can alternate it with detector and results.
 
+use std::collections::BTreeMap;
+
 use weir_bus::Message;
 use weir_runtime::metrics::SensorMetrics;
 use weir_schemas::{Flow, MarkStatus, Micros, Text};
@@ -159,7 +161,8 @@ impl FileSensor {
         // Before the first mark nothing has been promised.
         let promised = Some(self.publisher.promised()).filter(|promised| *promised > Micros::MIN);
         let mark_delay = self.latest.zip(promised).map(|(latest, promised)| latest.saturating_sub(promised).max(0));
-        self.reporter.report(self.input.counters(), self.flow_counters().active, mark_delay);
+        let fragment_errors = self.table.fragment_counters().errors();
+        self.reporter.report(self.input.counters(), fragment_errors, self.flow_counters().active, mark_delay);
         self.reporter.report_applications(self.table.applications());
     }
 
@@ -182,6 +185,14 @@ impl FileSensor {
     #[must_use]
     pub fn input_counters(&self) -> &InputCounters {
         self.input.counters()
+    }
+
+    /// What was wrong with packets, by kind: in frames, and in the datagrams that fragments are parts of.
+    #[must_use]
+    pub fn decode_errors(&self) -> BTreeMap<&'static str, u64> {
+        let mut errors = self.input.counters().decode_errors.clone();
+        errors.extend(self.table.fragment_counters().errors());
+        errors
     }
 
     /// What the tables of flows counted, those of packets and of declared flows together.
@@ -208,7 +219,9 @@ impl FileSensor {
             self.table.note_drops(drops - self.drops);
             self.drops = drops;
         }
-        if *self.kind != *self.input.kind() {
+        // Files of packets know their kind from the start; exports only once one has been read.
+        let may_be_new = self.latest.is_none() || matches!(observed, Observed::Flow(_));
+        if may_be_new && *self.kind != *self.input.kind() {
             self.kind = self.input.kind().into();
             self.table.set_input(self.kind.clone());
             self.declared.set_input(self.kind.clone());
@@ -315,7 +328,7 @@ impl FileSensor {
         MarkStatus {
             packets: counters.packets,
             drops: counters.drops,
-            decode_errors: counters.decode_errors.values().sum(),
+            decode_errors: self.decode_errors().values().sum(),
             table_fill: self.table.fill().max(self.declared.fill()),
             spool_bytes: 0,
         }
@@ -324,7 +337,6 @@ impl FileSensor {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
     use std::net::Ipv4Addr;
 
     use weir_bus::Value;

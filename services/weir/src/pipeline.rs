@@ -83,6 +83,7 @@ pub fn sensor_config(config: &Config, plan_site: &str, plan_sensor: &str, partit
             unanswered_timeout: micros(config.sensor.unanswered_timeout),
             flow_table: config.sensor.flow_table.get() as usize,
             names: config.sensor.names,
+            fragment_memory: config.sensor.fragment_memory.0 as usize,
             ..FlowConfig::default()
         },
         topic: Topics::new(&config.topics.prefix).flows(),
@@ -278,7 +279,8 @@ impl Pipeline {
                 cannot_judge.push(CannotJudge::from((detector.clone(), reason.clone(), *count)));
             }
         }
-        let decode_errors = counters.decode_errors.iter().map(|(kind, count)| ((*kind).to_owned(), *count)).collect();
+        let decode_errors =
+            self.sensor.decode_errors().into_iter().map(|(kind, count)| (kind.to_owned(), count)).collect();
         let facts = RunFacts {
             inputs: self.plan.files.iter().map(|file| file.display().to_string()).collect(),
             profile: self.plan.profile.name.clone(),

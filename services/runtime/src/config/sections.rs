@@ -131,6 +131,9 @@ sections! {
         unanswered_timeout: Duration = Duration::from_secs(3),
         /// Greatest number of flows followed at a time. Beyond it the one idle longest is ended (`evicted`).
         flow_table: NonZeroU32 = non_zero(1 << 20),
+        /// Memory for IP fragments that wait for the rest of their datagram; one source has an eighth of it. Beyond it, or after 30
+        /// seconds, they count without ports.
+        fragment_memory: ByteSize = ByteSize(4 * MEBIBYTE),
         /// Time between two marks, by which detectors know how far the sensor is.
         mark_interval: Duration = Duration::from_secs(1),
         /// IPv6 sources that share this many leading bits share a partition.

@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use weir_schemas::Host;
 
+use super::fragments::HEAD_BYTES;
 use super::tunnel::{self, Opened};
 use super::{DecodeError, number16, number32, transport};
 use crate::packet::{Body, Fragment, IpPacket, Packet, Quoted, TcpSegment, Transport, quirk};
@@ -21,12 +22,24 @@ pub(super) struct Network<'a> {
     id: u16,
     /// Oddities of the header that a SYN's shape holds.
     quirks: u32,
-    pub(super) fragment: Option<Fragment>,
+    pub(super) fragment: Option<Place>,
     /// Captured bytes after the last network header, without padding of the link layer.
     pub(super) payload: &'a [u8],
     /// Bytes after the last network header on the wire.
     pub(super) payload_wire: u32,
     error: Option<DecodeError>,
+}
+
+/// A fragment as its header describes it.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    pub(super) id: u32,
+    offset: u16,
+    more: bool,
+    /// Protocol of what was cut up.
+    pub(super) protocol: u8,
+    /// Bytes of headers before its data.
+    at: u32,
 }
 
 /// Decodes an IP packet whose frame has `wire` bytes from the IP header on.
@@ -54,12 +67,13 @@ pub(super) fn decode(packet: &mut Packet, data: &[u8], wire: u32) -> Option<Deco
     if let Transport::Tcp(TcpSegment { syn: Some(shape), .. }) = &mut transport {
         shape.quirks |= network.quirks;
     }
-    set_body(packet, network, transport);
+    let fragment = network.fragment.map(|place| Box::new(fragment(place, data, network.length)));
+    set_body(packet, network, fragment, transport);
     error
 }
 
 #[inline]
-fn set_body(packet: &mut Packet, network: Network<'_>, transport: Transport) {
+fn set_body(packet: &mut Packet, network: Network<'_>, fragment: Option<Box<Fragment>>, transport: Transport) {
     packet.body = Body::Ip(IpPacket {
         src: network.src,
         dst: network.dst,
@@ -67,10 +81,52 @@ fn set_body(packet: &mut Packet, network: Network<'_>, transport: Transport) {
         length: network.length,
         ttl: network.ttl,
         id: network.id,
-        fragment: network.fragment,
         head: transport::head(&transport, network.payload),
+        fragment,
         transport,
     });
+}
+
+/// A fragment with its part of the datagram's head.
+#[cold]
+fn fragment(place: Place, data: &[u8], length: u32) -> Fragment {
+    let captured = data.get(place.at as usize..data.len().min(length as usize)).unwrap_or_default();
+    let kept = captured.len().min(HEAD_BYTES.saturating_sub(usize::from(place.offset)));
+    Fragment {
+        id: place.id,
+        offset: place.offset,
+        more: place.more,
+        protocol: place.protocol,
+        length: length.saturating_sub(place.at),
+        data: captured[..kept].to_vec(),
+    }
+}
+
+/// Decodes what was cut up: a datagram of `wire` bytes behind the headers that each fragment has, of which `head` is known.
+/// Returns its protocol behind all extension headers, its transport header, and the beginning of its payload.
+pub(super) fn reassembled(src: &Host, protocol: u8, head: &[u8], wire: u32) -> (u8, Transport, Option<Box<[u8]>>) {
+    let mut network = Network {
+        src: src.clone(),
+        dst: src.clone(),
+        proto: protocol,
+        length: wire,
+        ttl: 0,
+        id: 0,
+        quirks: 0,
+        fragment: None,
+        payload: head,
+        payload_wire: wire,
+        error: None,
+    };
+    let overrun = if matches!(src, Host::V4(_)) { DecodeError::Ipv4 } else { DecodeError::Ipv6 };
+    extension_headers(&mut network, overrun);
+    let mut error = network.error;
+    if error.is_some() {
+        return (network.proto, Transport::None, None);
+    }
+    let transport = transport::decode(network.proto, network.payload, network.payload_wire, &mut error);
+    let payload = transport::head(&transport, network.payload);
+    (network.proto, transport, payload)
 }
 
 /// Whether an IP header that nothing announces fits the bytes it stands in.
@@ -123,7 +179,8 @@ fn version4(data: &[u8], wire: u32) -> Result<Network<'_>, DecodeError> {
     let flags_offset = u16::from_be_bytes([header[6], header[7]]);
     let id = u16::from_be_bytes([header[4], header[5]]);
     let (more, offset) = (flags_offset & 0x2000 != 0, (flags_offset & 0x1fff) * 8);
-    let fragment = (more || offset != 0).then(|| Fragment { id: u32::from(id), offset, more });
+    let is_fragment = more || offset != 0;
+    let place = Place { id: u32::from(id), offset, more, protocol: header[9], at: header_length as u32 };
     let end = data.len().min(length as usize);
     let mut network = Network {
         src: Host::V4(Ipv4Addr::new(header[12], header[13], header[14], header[15])),
@@ -133,7 +190,7 @@ fn version4(data: &[u8], wire: u32) -> Result<Network<'_>, DecodeError> {
         ttl: header[8],
         id,
         quirks: quirks4(header[1], header[6], id),
-        fragment,
+        fragment: is_fragment.then_some(place),
         payload: data.get(header_length..end).unwrap_or_default(),
         payload_wire: length.saturating_sub(header_length as u32),
         error: (length < header_length as u32).then_some(DecodeError::Ipv4),
@@ -224,9 +281,10 @@ fn extension_headers(network: &mut Network<'_>, overrun: DecodeError) {
                 network.payload = &[];
                 return;
             };
-            let fragment = Fragment { id, offset: offset & 0xfff8, more: offset & 1 != 0 };
+            let at = network.length - network.payload_wire + 8;
+            let place = Place { id, offset: offset & 0xfff8, more: offset & 1 != 0, protocol: next, at };
             // An atomic fragment is a whole packet (RFC 6946).
-            network.fragment = (fragment.offset != 0 || fragment.more).then_some(fragment);
+            network.fragment = (place.offset != 0 || place.more).then_some(place);
         }
         network.proto = next;
         network.payload = network.payload.get(length..).unwrap_or_default();

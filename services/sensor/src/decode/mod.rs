@@ -4,6 +4,7 @@
 //! the captured bytes, so a snap length costs headers at most.
 
 mod arp;
+pub(crate) mod fragments;
 mod ip;
 mod link;
 mod options;

@@ -211,7 +211,11 @@ fn a_frame_cut_anywhere_says_less_but_nothing_else() {
             let Body::Ip(cut) = packet.body else { continue };
             seen += 1;
             assert_eq!((&cut.src, &cut.dst, cut.proto), (&whole.src, &whole.dst, whole.proto), "{length}");
-            assert_eq!((cut.length, cut.ttl, cut.fragment), (whole.length, whole.ttl, whole.fragment), "{length}");
+            assert_eq!(
+                (cut.length, cut.ttl, cut.fragment),
+                (whole.length, whole.ttl, whole.fragment.clone()),
+                "{length}"
+            );
             match (&cut.transport, &whole.transport) {
                 (Transport::None, _) => {}
                 (Transport::Tcp(cut), Transport::Tcp(whole)) => {

@@ -234,9 +234,9 @@ impl Slice {
         }
     }
 
-    /// Adds a packet sent by `end`.
-    pub(super) fn add(&mut self, end: usize, bytes: u32, payload: u32) {
-        self.packets[end] += 1;
+    /// Adds packets sent by `end`.
+    pub(super) fn add(&mut self, end: usize, packets: u32, bytes: u32, payload: u32) {
+        self.packets[end] += packets;
         self.bytes[end] += u64::from(bytes);
         self.payload[end] += u64::from(payload);
     }

@@ -39,6 +39,7 @@ mod track;
 #[cfg(test)]
 mod tests;
 
+pub use crate::decode::fragments::FragmentCounters;
 pub use table::FlowTable;
 
 use weir_schemas::{Micros, SECOND_US, Text};
@@ -60,6 +61,8 @@ pub struct FlowConfig {
     pub flow_table: usize,
     /// Silence that ends a flow.
     pub idle_timeout: Micros,
+    /// Bytes that fragments may take which wait for the rest of their datagram; 0: they count without ports.
+    pub fragment_memory: usize,
     /// How long a first packet may wait for its answer.
     pub unanswered_timeout: Micros,
     /// Event time from which the sender of a first packet counts as the source.
@@ -78,6 +81,7 @@ impl Default for FlowConfig {
             sampling: 1,
             flow_table: 1_048_576,
             idle_timeout: 60 * SECOND_US,
+            fragment_memory: 4 << 20,
             unanswered_timeout: 3 * SECOND_US,
             warm_up: 5 * SECOND_US,
             names: true,
@@ -104,6 +108,8 @@ pub struct FlowCounters {
     pub ended: [u64; 8],
     /// Flows evicted because the table was full.
     pub evicted: u64,
+    /// IP fragments, and what became of them.
+    pub fragments: FragmentCounters,
     /// First records exported before their outcome was known, because the table was full.
     pub forced: u64,
 }
@@ -126,6 +132,7 @@ impl FlowCounters {
             ended,
             evicted: self.evicted + other.evicted,
             forced: self.forced + other.forced,
+            fragments: if self.fragments.fragments > 0 { self.fragments } else { other.fragments },
         }
     }
 }

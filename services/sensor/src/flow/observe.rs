@@ -25,6 +25,8 @@ pub(super) struct Observation<'a> {
     pub(super) macs: [Option<&'a [u8; 6]>; 2],
     /// IP length of the outermost packet, or the ARP packet's.
     pub(super) bytes: u32,
+    /// One, and the fragments that waited for it.
+    pub(super) packets: u32,
     pub(super) payload: u32,
     pub(super) content: Content,
     /// The beginning of the payload, where it is to be read.
@@ -175,6 +177,7 @@ pub(super) fn of_ip<'a>(packet: &'a Packet, ip: &'a IpPacket) -> Observation<'a>
         hosts: by_end(sender, &ip.src, &ip.dst),
         macs: by_end(sender, packet.src_mac.as_ref(), packet.dst_mac.as_ref()),
         bytes: carried_bytes(packet, ip.length),
+        packets: 1,
         payload,
         content,
         head: ip.head.as_deref().unwrap_or_default(),
@@ -205,6 +208,7 @@ fn of_error<'a>(packet: &'a Packet, ip: &'a IpPacket, message: &IcmpMessage, quo
         // The frame came from the router that complains, which is no end of the flow.
         macs: by_end(sender, None, packet.dst_mac.as_ref()),
         bytes: carried_bytes(packet, ip.length),
+        packets: 1,
         payload: 0,
         head: &[],
         content: Content::Error(icmp::error_outcome(ip.proto, message.kind, message.code)),
@@ -232,6 +236,7 @@ pub(super) fn of_arp<'a>(packet: &'a Packet, arp: &'a ArpPacket) -> Observation<
         hosts: by_end(sender, &arp.sender, &arp.target),
         macs: by_end(sender, Some(&arp.sender_mac), target_mac),
         bytes: carried_bytes(packet, arp.length),
+        packets: 1,
         payload: 0,
         content,
         head: &[],

@@ -11,7 +11,7 @@ use super::application::{Applications, Spoken};
 use super::community::sensor_hash;
 use super::entry::{Class, FlowEntry, Slice};
 use super::export::{Pane, StateNames};
-use super::fragments::{self, Fragments};
+use super::fragments::Owner;
 use super::key::FlowKey;
 use super::list::List;
 use super::memory::{Memory, Remembered};
@@ -20,6 +20,7 @@ use super::orientation::{Evidence, Rank};
 use super::slab::{NONE, Slab};
 use super::track::is_syn_again;
 use super::{FlowConfig, FlowCounters};
+use crate::decode::fragments::{Budget, FragmentCounters, Reassembler};
 use crate::packet::{Body, Packet};
 
 /// How long a closed flow waits for trailing segments.
@@ -53,7 +54,7 @@ pub struct FlowTable {
     activity: [List; 3],
     timeouts: [Micros; 3],
     pub(super) next_due: Micros,
-    fragments: Fragments,
+    pub(super) fragments: Reassembler<Owner>,
     answered: Memory,
     unanswered: Memory,
 }
@@ -92,7 +93,7 @@ impl FlowTable {
             activity: [List::EMPTY; 3],
             timeouts: [config.unanswered_timeout, config.idle_timeout, LINGER],
             next_due: Micros::MIN,
-            fragments: Fragments::default(),
+            fragments: Reassembler::new(Budget::of_bytes(config.fragment_memory)),
             answered: Memory::new(remembered),
             unanswered: Memory::new(remembered),
             config,
@@ -106,11 +107,17 @@ impl FlowTable {
             self.warm_from = packet.time.saturating_add(self.config.warm_up);
         }
         self.advance(packet.time, out);
+        if self.clock >= self.fragments.due() {
+            self.expire_fragments(self.clock, out);
+        }
         let observation = match &packet.body {
-            Body::Ip(ip) if ip.fragment.is_some() || packet.tunnel.is_some() => {
-                fragments::note(of_ip(packet, ip), &mut self.fragments, self.clock)
-            }
-            Body::Ip(ip) => of_ip(packet, ip),
+            Body::Ip(ip) => match &ip.fragment {
+                Some(fragment) => return self.fragment(packet, ip, fragment, out),
+                None if packet.tunnel.as_ref().is_some_and(|tunnel| tunnel.fragment.is_some()) => {
+                    return self.tunnelled(packet, ip, out);
+                }
+                None => of_ip(packet, ip),
+            },
             Body::Arp(arp) => of_arp(packet, arp),
             Body::Other => {
                 self.counters.other += 1;
@@ -120,8 +127,9 @@ impl FlowTable {
         self.take(&observation, out);
     }
 
-    fn take(&mut self, observation: &Observation<'_>, out: &mut Vec<Flow>) {
-        self.counters.packets += 1;
+    /// Takes an observation into its flow.
+    pub(super) fn take(&mut self, observation: &Observation<'_>, out: &mut Vec<Flow>) {
+        self.counters.packets += u64::from(observation.packets);
         self.counters.bytes += u64::from(observation.bytes);
 
         let mut found = self.find(&observation.key);
@@ -165,6 +173,7 @@ impl FlowTable {
 
     /// Like [`FlowTable::finish`], but stops once `out` holds about `limit` records. Returns whether it is done.
     pub fn finish_part(&mut self, limit: usize, out: &mut Vec<Flow>) -> bool {
+        self.expire_fragments(Micros::MAX, out);
         self.finishing = true;
         for class in CLASSES {
             while self.activity[class as usize].head() != NONE {
@@ -198,7 +207,13 @@ impl FlowTable {
     /// What has been counted.
     #[must_use]
     pub fn counters(&self) -> FlowCounters {
-        FlowCounters { active: self.flows.len() as u64, ..self.counters }
+        FlowCounters { active: self.flows.len() as u64, fragments: self.fragment_counters(), ..self.counters }
+    }
+
+    /// IP fragments, and what became of them.
+    #[must_use]
+    pub fn fragment_counters(&self) -> FragmentCounters {
+        self.fragments.counters()
     }
 
     /// Share of the table in use, parts per thousand.

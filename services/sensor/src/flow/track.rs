@@ -86,7 +86,7 @@ impl FlowTable {
         } else if noted.findings != Findings::default() {
             slice.health_mut().add(sender, &noted.findings);
         }
-        slice.add(sender, observation.bytes, observation.payload);
+        slice.add(sender, observation.packets, observation.bytes, observation.payload);
         slice.last_time = slice.last_time.max(observation.time);
         slice.ends = ends;
         slice.history_length = history_length;

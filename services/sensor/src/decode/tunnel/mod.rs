@@ -99,7 +99,7 @@ pub(super) fn open(packet: &mut Packet, network: &Network<'_>) -> Opened {
         fragment: network.fragment.map(|fragment| OuterFragment {
             src: network.src.clone(),
             dst: network.dst.clone(),
-            proto: network.proto,
+            proto: fragment.protocol,
             id: fragment.id,
         }),
         error: header.error,

@@ -4,7 +4,7 @@ use weir_schemas::{EndReason, Outcome};
 
 use super::*;
 
-fn attempts(records: &[Flow]) -> usize {
+pub(super) fn attempts(records: &[Flow]) -> usize {
     records.iter().filter(|record| record.is_attempt()).count()
 }
 

@@ -1,6 +1,7 @@
 //! Tests of the flow table: helpers that make packets, tables of cases, properties.
 
 mod applications;
+mod fragments;
 mod lifetimes;
 mod orientation;
 mod outcomes;
@@ -95,7 +96,9 @@ pub(super) fn arp(time: Micros, op: u16, sender: &str, target: &str) -> Packet {
 
 pub(super) fn fragment(mut packet: Packet, id: u32, offset: u16) -> Packet {
     if let Body::Ip(ip) = &mut packet.body {
-        ip.fragment = Some(Fragment { id, offset, more: offset == 0 });
+        let (protocol, more) = (ip.proto, offset == 0);
+        let length = if more { 1480 } else { 40 };
+        ip.fragment = Some(Box::new(Fragment { id, offset, more, protocol, length, data: Vec::new() }));
         if offset > 0 {
             ip.transport = Transport::None;
         }

@@ -131,7 +131,7 @@ struct Verbose {
     /// Of it, what follows the IP header.
     upper_length: Option<u32>,
     ttl: u8,
-    fragment: Option<Fragment>,
+    fragment: Option<Box<Fragment>>,
 }
 
 fn verbose(text: &str, header: u32) -> Verbose {
@@ -144,7 +144,15 @@ fn verbose(text: &str, header: u32) -> Verbose {
         None => number(", length "),
     };
     let (offset, more) = (number("offset ").unwrap_or(0), after("flags [").is_some_and(|rest| rest.starts_with('+')));
-    let fragment = Fragment { id: number(", id ").unwrap_or(0) as u32, offset: offset as u16, more };
+    // Text has none of the bytes.
+    let fragment = Box::new(Fragment {
+        id: number(", id ").unwrap_or(0) as u32,
+        offset: offset as u16,
+        more,
+        protocol: proto.unwrap_or(0),
+        length: length.and_then(|length| u32::try_from(length).ok()).unwrap_or(0).saturating_sub(header),
+        data: Vec::new(),
+    });
     Verbose {
         proto,
         length: length.and_then(|length| u32::try_from(length).ok()),
@@ -178,7 +186,7 @@ fn ip(text: &str, header: u32) -> (Body, Option<DecodeError>) {
     let Some((src, dst, rest)) = ends::split(text) else {
         return (Body::Other, Some(DecodeError::Text));
     };
-    let later_fragment = verbose.fragment.is_some_and(|fragment| fragment.offset != 0);
+    let later_fragment = verbose.fragment.as_ref().is_some_and(|fragment| fragment.offset != 0);
     let found =
         if later_fragment { without_ports(src, dst, rest, verbose.proto) } else { upper(src, dst, rest, &verbose) };
     let ip = IpPacket {
