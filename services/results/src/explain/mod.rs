@@ -64,7 +64,7 @@ fn port_scan(finding: &Finding) -> String {
 
 fn host_sweep(finding: &Finding) -> String {
     let means = match (who::means(finding), who::evidence_port(finding)) {
-        (Some(means), Some(port)) => format!(" over {means} port {port}"),
+        (Some(means), Some(port)) => format!(" over {means} port {port}{}", who::registered(&means, port)),
         (Some(means), None) => format!(" over {means}"),
         (None, _) => String::new(),
     };

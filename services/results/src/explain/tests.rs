@@ -47,7 +47,11 @@ fn a_sweep_names_the_port_that_its_evidence_shares() {
     let mut finding = sample::host_sweep();
     finding.variant = "tcp".to_owned();
     finding.evidence = sample::port_scan().evidence;
-    assert!(explain(&finding).what.starts_with("192.0.2.7 went through 254 hosts over TCP port 22 (250 failed"));
+    assert!(
+        explain(&finding)
+            .what
+            .starts_with("192.0.2.7 went through 254 hosts over TCP port 22, registered for ssh (250 failed")
+    );
 }
 
 #[test]

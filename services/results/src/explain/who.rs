@@ -3,6 +3,7 @@
 use weir_schemas::Finding;
 use weir_schemas::finding::Party;
 
+use crate::summary::names;
 use crate::text;
 
 /// A host, with its port where the finding is about one: `192.0.2.7`, `[2001:db8::80]:443`, `BP-Linux8`.
@@ -82,6 +83,16 @@ pub(super) fn evidence_port(finding: &Finding) -> Option<u16> {
     let mut ports = finding.evidence.flows.iter().map(|flow| flow.dst.rsplit_once(':')?.1.parse::<u16>().ok());
     let first = ports.next()?.filter(|port| *port != 0)?;
     ports.all(|port| port == Some(first)).then_some(first)
+}
+
+/// What IANA's registry calls a port: the name of the port, whatever stands behind it.
+pub(super) fn registered(transport: &str, port: u16) -> String {
+    let protocol = match transport {
+        "TCP" => 6,
+        "UDP" | "udp" => 17,
+        _ => return String::new(),
+    };
+    names::port(protocol, port).map_or_else(String::new, |name| format!(", registered for {name}"))
 }
 
 /// Why a verdict is less than exact, in words.

@@ -2,6 +2,9 @@
 //! stands there, not which protocol was spoken.
 //! Source: IANA Protocol Numbers; IANA Service Name and Transport Protocol Port Number Registry.
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
 /// The keyword of an IP protocol number.
 #[must_use]
 pub fn protocol(number: u8) -> Option<&'static str> {
@@ -38,163 +41,70 @@ pub fn protocol(number: u8) -> Option<&'static str> {
     })
 }
 
-/// The service name of a port, for TCP (6), UDP (17) and SCTP (132), where one is registered for it and well known.
+/// The registry, made by `tests/lab/ports.py`.
+const PORTS: &str = include_str!("ports.tsv");
+
+/// Names by protocol number and port.
+static NAMES: LazyLock<HashMap<(u8, u16), &'static str>> =
+    LazyLock::new(|| PORTS.lines().flat_map(names_of_line).collect());
+
+/// The service name that is registered for a port of TCP (6), UDP (17) or SCTP (132).
 #[must_use]
 pub fn port(protocol: u8, port: u16) -> Option<&'static str> {
-    match protocol {
-        6 | 132 => tcp(port),
-        17 => udp(port),
-        _ => None,
+    NAMES.get(&(protocol, port)).copied()
+}
+
+/// `113<tab>tcp ident<tab>udp auth`: a port, and a name for each group of transports.
+fn names_of_line(line: &'static str) -> Vec<((u8, u16), &'static str)> {
+    let mut fields = line.split('\t');
+    let Some(port) = fields.next().and_then(|port| port.parse().ok()) else { return Vec::new() };
+    let mut names = Vec::new();
+    for (transports, name) in fields.filter_map(|field| field.split_once(' ')) {
+        for transport in transports.split('+') {
+            let protocol = match transport {
+                "tcp" => 6,
+                "udp" => 17,
+                _ => 132,
+            };
+            names.push(((protocol, port), name));
+        }
     }
+    names
 }
 
-fn tcp(port: u16) -> Option<&'static str> {
-    Some(match port {
-        1 => "tcpmux",
-        7 => "echo",
-        9 => "discard",
-        13 => "daytime",
-        19 => "chargen",
-        20 => "ftp-data",
-        21 => "ftp",
-        22 => "ssh",
-        23 => "telnet",
-        25 => "smtp",
-        37 => "time",
-        43 => "nicname",
-        49 => "tacacs",
-        53 => "domain",
-        70 => "gopher",
-        79 => "finger",
-        80 => "http",
-        88 => "kerberos",
-        110 => "pop3",
-        111 => "sunrpc",
-        113 => "ident",
-        119 => "nntp",
-        135 => "epmap",
-        139 => "netbios-ssn",
-        143 => "imap",
-        179 => "bgp",
-        194 => "irc",
-        389 => "ldap",
-        443 => "https",
-        445 => "microsoft-ds",
-        464 => "kpasswd",
-        465 => "submissions",
-        502 => "mbap",
-        512 => "exec",
-        513 => "login",
-        514 => "shell",
-        515 => "printer",
-        543 => "klogin",
-        548 => "afpovertcp",
-        554 => "rtsp",
-        587 => "submission",
-        631 => "ipp",
-        636 => "ldaps",
-        646 => "ldp",
-        853 => "domain-s",
-        860 => "iscsi",
-        873 => "rsync",
-        989 => "ftps-data",
-        990 => "ftps",
-        992 => "telnets",
-        993 => "imaps",
-        995 => "pop3s",
-        1080 => "socks",
-        1433 => "ms-sql-s",
-        1521 => "ncube-lm",
-        1723 => "pptp",
-        1883 => "mqtt",
-        2049 => "nfs",
-        2181 => "eforward",
-        3128 => "ndl-aas",
-        3260 => "iscsi-target",
-        3268 => "msft-gc",
-        3306 => "mysql",
-        3389 => "ms-wbt-server",
-        5060 => "sip",
-        5061 => "sips",
-        5222 => "xmpp-client",
-        5269 => "xmpp-server",
-        5432 => "postgresql",
-        5671 => "amqps",
-        5672 => "amqp",
-        5900 => "rfb",
-        5985 => "wsman",
-        5986 => "wsmans",
-        6000 => "x11",
-        6379 => "redis",
-        6443 => "sun-sr-https",
-        6667 => "ircu",
-        6697 => "ircs-u",
-        8080 => "http-alt",
-        8443 => "pcsync-https",
-        8883 => "secure-mqtt",
-        9092 => "XmlIpcRegSvc",
-        9100 => "pdl-datastream",
-        9418 => "git",
-        11_211 => "memcache",
-        27_017 => "mongodb",
-        _ => return None,
-    })
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn udp(port: u16) -> Option<&'static str> {
-    Some(match port {
-        7 => "echo",
-        9 => "discard",
-        19 => "chargen",
-        37 => "time",
-        49 => "tacacs",
-        53 => "domain",
-        67 => "bootps",
-        68 => "bootpc",
-        69 => "tftp",
-        88 => "kerberos",
-        111 => "sunrpc",
-        123 => "ntp",
-        135 => "epmap",
-        137 => "netbios-ns",
-        138 => "netbios-dgm",
-        161 => "snmp",
-        162 => "snmptrap",
-        177 => "xdmcp",
-        389 => "ldap",
-        427 => "svrloc",
-        443 => "https",
-        464 => "kpasswd",
-        500 => "isakmp",
-        514 => "syslog",
-        520 => "router",
-        521 => "ripng",
-        546 => "dhcpv6-client",
-        547 => "dhcpv6-server",
-        623 => "asf-rmcp",
-        631 => "ipp",
-        853 => "domain-s",
-        1194 => "openvpn",
-        1434 => "ms-sql-m",
-        1701 => "l2tp",
-        1812 => "radius",
-        1813 => "radius-acct",
-        1900 => "ssdp",
-        2049 => "nfs",
-        3389 => "ms-wbt-server",
-        3478 => "stun",
-        3702 => "ws-discovery",
-        3784 => "bfd-control",
-        4500 => "ipsec-nat-t",
-        4789 => "vxlan",
-        5004 => "avt-profile-1",
-        5060 => "sip",
-        5353 => "mdns",
-        5355 => "llmnr",
-        5683 => "coap",
-        6081 => "geneve",
-        6343 => "sflow",
-        11_211 => "memcache",
-        _ => return None,
-    })
+    #[test]
+    fn every_line_of_the_registry_is_read() {
+        let lines = PORTS.lines().filter(|line| !line.starts_with('#'));
+        for line in lines {
+            assert!(!names_of_line(line).is_empty(), "{line}");
+            assert!(line.split('\t').skip(1).all(|field| {
+                field.split_once(' ').is_some_and(|(transports, _)| {
+                    transports.split('+').all(|transport| ["tcp", "udp", "sctp"].contains(&transport))
+                })
+            }));
+        }
+    }
+
+    #[test]
+    fn a_ports_name_depends_on_its_transport() {
+        let cases = [
+            (6, 22, Some("ssh")),
+            (17, 53, Some("domain")),
+            (6, 514, Some("shell")),
+            (17, 514, Some("syslog")),
+            (6, 465, Some("submissions")),
+            (132, 2905, Some("m3ua")),
+            (6, 6063, Some("x11")),
+            (6, 0, None),
+            (1, 22, None),
+            (6, 65_000, None),
+        ];
+        for (protocol, number, name) in cases {
+            assert_eq!(port(protocol, number), name, "{protocol}/{number}");
+        }
+    }
 }
