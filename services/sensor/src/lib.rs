@@ -7,6 +7,7 @@ pub mod declared;
 pub mod decode;
 pub mod export;
 pub mod flow;
+pub mod geography;
 pub mod input;
 pub mod pace;
 pub mod packet;

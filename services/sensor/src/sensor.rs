@@ -1,6 +1,7 @@
 //! The sensor over files: a step at a time, so that one thread can alternate it with detector and results.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use weir_bus::Message;
 use weir_runtime::metrics::SensorMetrics;
@@ -8,6 +9,7 @@ use weir_schemas::{Flow, MarkStatus, Micros, Text};
 
 use crate::declared::DeclaredTable;
 use crate::flow::{FlowConfig, FlowCounters, FlowTable};
+use crate::geography::Geography;
 use crate::input::{Input, Observed};
 use crate::packet::{InputCounters, InputWarning};
 use crate::publish::{PublishConfig, Publisher};
@@ -35,6 +37,8 @@ pub struct StepOutcome {
     pub messages: Vec<Message>,
     /// The input has ended, and the `end` marks are among the messages.
     pub ended: bool,
+    /// The input has no more at present: [`FileSensor::await_more`] waits for it.
+    pub waits: bool,
 }
 
 /// Reads packets and declared flows, builds records, makes messages.
@@ -59,6 +63,7 @@ pub struct FileSensor {
     /// The input has no more.
     exhausted: bool,
     ended: bool,
+    geography: Geography,
     reporter: Reporter,
 }
 
@@ -92,6 +97,7 @@ impl FileSensor {
             pending: None,
             exhausted: false,
             ended: false,
+            geography: Geography::default(),
             reporter: Reporter::new(SensorMetrics::default()),
             declared: DeclaredTable::new(config.flow.clone()),
             table: FlowTable::new(config.flow),
@@ -102,6 +108,12 @@ impl FileSensor {
     #[must_use]
     pub fn with_metrics(self, metrics: SensorMetrics) -> Self {
         Self { reporter: Reporter::new(metrics), ..self }
+    }
+
+    /// The sensor, which tells country and autonomous system where these databases know them.
+    #[must_use]
+    pub fn with_geography(self, geography: Geography) -> Self {
+        Self { geography, ..self }
     }
 
     /// Reads no more. The steps to come send what has been read, and the end.
@@ -126,6 +138,7 @@ impl FileSensor {
     /// promises as much: which marks there are depends on the limits, which records there are does not.
     pub fn step_until(&mut self, limit: Micros, max_packets: usize) -> StepOutcome {
         let mut messages = Vec::new();
+        let mut waits = false;
         for _ in 0..max_packets {
             if self.ended || messages.len() >= RECORDS_PER_STEP {
                 break;
@@ -137,6 +150,10 @@ impl FileSensor {
                     break;
                 }
                 Some(observed) => self.take(observed, &mut messages),
+                None if self.input.awaits_more() => {
+                    waits = true;
+                    break;
+                }
                 // What declared flows have still to send may lie far beyond the last of them.
                 None if self.declared_due().is_some_and(|due| due > limit) => {
                     self.promise(limit, &mut messages);
@@ -146,7 +163,7 @@ impl FileSensor {
             }
         }
         self.report();
-        StepOutcome { messages, ended: self.ended }
+        StepOutcome { messages, ended: self.ended, waits }
     }
 
     /// The event time at which there is something to do: a packet or a mark. `None` when only the end is left.
@@ -174,11 +191,16 @@ impl FileSensor {
             return None;
         }
         let observed = self.input.next();
-        self.exhausted = observed.is_none();
+        self.exhausted = observed.is_none() && !self.input.awaits_more();
         if let Some(observed) = &observed {
             self.late += u64::from(observed.time() < self.publisher.promised());
         }
         observed
+    }
+
+    /// Waits until the input may have more, and not longer than `at_most`.
+    pub fn await_more(&mut self, at_most: Duration) {
+        self.input.await_more(at_most);
     }
 
     /// What the input counted.
@@ -210,7 +232,9 @@ impl FileSensor {
 
     /// The input's warnings since the last call.
     pub fn take_warnings(&mut self) -> Vec<InputWarning> {
-        self.input.take_warnings()
+        let mut warnings = self.input.take_warnings();
+        warnings.extend(self.geography.take_warnings());
+        warnings
     }
 
     fn take(&mut self, observed: Observed, messages: &mut Vec<Message>) {
@@ -317,7 +341,8 @@ impl FileSensor {
     }
 
     fn send(&mut self, messages: &mut Vec<Message>) {
-        for record in self.records.drain(..) {
+        for mut record in self.records.drain(..) {
+            self.geography.locate(&mut record);
             self.reporter.note(&record);
             self.publisher.record(record, messages);
         }

@@ -19,6 +19,7 @@ use weir_runtime::config::Config;
 use weir_runtime::metrics::{self, DetectorMetrics, EngineMetrics, Meter, ResultsMetrics, SensorMetrics};
 use weir_schemas::{Anomaly, Micros, Record};
 use weir_sensor::flow::FlowConfig;
+use weir_sensor::geography::Geography;
 use weir_sensor::input::{self, Input};
 use weir_sensor::sensor::{FileSensor, SensorConfig, StepOutcome};
 
@@ -93,6 +94,13 @@ pub fn sensor_config(config: &Config, plan_site: &str, plan_sensor: &str, partit
     }
 }
 
+/// The databases of countries and autonomous systems that are configured.
+pub fn geography(config: &Config) -> Result<Geography, Failure> {
+    let path = |key: &Option<String>| key.as_ref().map(PathBuf::from);
+    let (country, asn) = (path(&config.sensor.country_database), path(&config.sensor.asn_database));
+    Geography::open(country.as_deref(), asn.as_deref()).map_err(Failure::usage)
+}
+
 fn micros(duration: std::time::Duration) -> Micros {
     Micros::try_from(duration.as_micros()).unwrap_or(Micros::MAX)
 }
@@ -152,6 +160,7 @@ impl Pipeline {
             bus.create(&topic, partitions, Retention::UntilRead).map_err(Failure::internal)?;
         }
         let sensor = FileSensor::new(input, sensor_config(config, &plan.site, &plan.sensor, plan.partitions))
+            .with_geography(geography(config)?)
             .with_metrics(SensorMetrics::new(meter));
         let budget = engine_config(config).shares.describe();
         let detector_config = DetectorConfig {

@@ -119,11 +119,12 @@ sections! {
         id: Option<String> = None,
         /// Where it stands: `inside`, or `edge` behind address translation. No effect yet.
         position: Position = Position::Inside,
-        /// Files to read, in order of their time; `-` is standard input. No effect yet: name them on the command line.
+        /// Files and directories to read, in order of their time; `-` is standard input. `weir sensor` reads them where none
+        /// are named on the command line.
         read: Vec<String> = Vec::new(),
         /// Network interface to listen on. No effect yet.
         interface: Option<String> = None,
-        /// Whether to wait for more at the end of a file. No effect yet.
+        /// Whether to wait for more where a file ends, and to go on with the file that its writer begins next.
         follow: bool = false,
         /// A flow without packets for this long has ended.
         idle_timeout: Duration = Duration::from_mins(1),
@@ -138,6 +139,10 @@ sections! {
         mark_interval: Duration = Duration::from_secs(1),
         /// IPv6 sources that share this many leading bits share a partition.
         ipv6_key_prefix: PrefixLength = PrefixLength(64),
+        /// A database in MaxMind's format (`.mmdb`) that tells the country of an address; none comes with Weir.
+        country_database: Option<String> = None,
+        /// Likewise, of autonomous system numbers.
+        asn_database: Option<String> = None,
         /// Standard input is spooled to a temporary file up to this size, so that it can be read in order of time.
         spool: ByteSize = ByteSize(1024 * MEBIBYTE),
         /// Whether records tell texts of the payload: names asked for, host names, paths, user agents, identification strings.

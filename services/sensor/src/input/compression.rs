@@ -21,6 +21,11 @@ pub(super) struct Unpacked {
     pub(super) packed: bool,
 }
 
+/// Whether what begins like this is packed.
+pub(super) fn is_packed(head: &[u8]) -> bool {
+    Format::of(head).is_some()
+}
+
 /// Unpacks as often as allowed. The error is one of the content.
 pub(super) fn unpack(mut stream: Box<dyn Read>) -> io::Result<Unpacked> {
     for layer in 0..=MOST_LAYERS {

@@ -51,6 +51,14 @@ pub enum InputError {
         /// Its name there, where it is a common one.
         name: &'static str,
     },
+    /// More is asked for at a time than one process does.
+    #[error("{count} paths to follow are more than {most}; follow the directory they are in, or start another sensor")]
+    TooMany {
+        /// How many were given.
+        count: usize,
+        /// How many may be.
+        most: usize,
+    },
     /// The temporary file cannot be made.
     #[error("{file}: no temporary file for spooling ({source}); free some space or set another spool directory")]
     Spool {

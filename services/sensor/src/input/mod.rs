@@ -6,6 +6,7 @@ pub mod date;
 mod directory;
 mod error;
 mod exports;
+mod follow;
 mod interruptible;
 pub mod kind;
 mod merge;
@@ -21,9 +22,11 @@ mod tests;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use date::Date;
 pub use error::InputError;
+pub use follow::open as follow;
 pub use kind::InputKind;
 pub use table::{Mapping, tables};
 
@@ -95,6 +98,14 @@ pub trait Input {
 
     /// Reads no more. What has been read and still waits for its turn comes out, and then the end.
     fn stop(&mut self) {}
+
+    /// Whether there may be more although [`Self::next`] gave nothing: a writer is waited for.
+    fn awaits_more(&self) -> bool {
+        false
+    }
+
+    /// Waits until there may be more, and not longer than `at_most`.
+    fn await_more(&mut self, _at_most: Duration) {}
 }
 
 /// How inputs are read.

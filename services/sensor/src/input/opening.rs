@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Cursor, Read, Seek, SeekFrom, Write};
 use std::os::fd::AsFd as _;
 use std::path::Path;
-use std::time::UNIX_EPOCH;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use weir_schemas::Micros;
 
@@ -44,11 +44,7 @@ pub(super) fn open_one(path: &Path, options: &InputOptions) -> Result<OrderedInp
         return Err(InputError::Directory { file: name });
     }
     let mut file = File::open(path).map_err(unreadable)?;
-    let day = metadata
-        .modified()
-        .ok()
-        .and_then(|time| time.duration_since(UNIX_EPOCH).ok())
-        .map(|since| Date::of(Micros::try_from(since.as_micros()).unwrap_or(0)));
+    let day = metadata.modified().ok().and_then(day_of);
     if !metadata.is_file() {
         return open_stream(&name, Box::new(Interruptible::new(file, options.shutdown.clone())), day, options);
     }
@@ -58,7 +54,7 @@ pub(super) fn open_one(path: &Path, options: &InputOptions) -> Result<OrderedInp
         return spool(&name, unpacked, day, options, Ends::WithItsFile);
     }
     file.seek(SeekFrom::Start(0)).map_err(unreadable)?;
-    let reader = reader_of(&name, &unpacked.head, Source::File(file), day, options)?;
+    let reader = reader_of(&name, &unpacked.head, Source::File(file), day, options, Some(path))?;
     ordered(&name, reader, &Rereadable::Yes, options)
 }
 
@@ -71,6 +67,34 @@ pub(super) fn open_stream(
 ) -> Result<OrderedInput, InputError> {
     let unpacked = unpack(name, stream)?;
     spool(name, unpacked, day, options, Ends::OnRequest)
+}
+
+/// A reader of what is still being written: `head` is what there is of it, `stream` the rest as it comes. Nothing is looked up
+/// beside it, and nothing sorted.
+pub(super) fn open_followed(
+    name: &str,
+    head: Vec<u8>,
+    stream: Box<dyn Read>,
+    modified: Option<SystemTime>,
+    options: &InputOptions,
+) -> Result<Box<dyn RecordReader>, InputError> {
+    let whole = Box::new(Cursor::new(head.clone()).chain(stream));
+    let (head, stream): (_, Box<dyn Read>) = if compression::is_packed(&head) {
+        let unpacked = unpack(name, whole)?;
+        (unpacked.head, unpacked.stream)
+    } else {
+        (head, whole)
+    };
+    let reader = reader_of(name, &head, Source::Stream(stream), modified.and_then(day_of), options, None)?;
+    match reader.unreadable_link() {
+        Some(number) => Err(InputError::LinkType { file: name.to_owned(), number, name: LinkType::name_of(number) }),
+        None => Ok(reader),
+    }
+}
+
+fn day_of(modified: SystemTime) -> Option<Date> {
+    let since = modified.duration_since(UNIX_EPOCH).ok()?;
+    Some(Date::of(Micros::try_from(since.as_micros()).unwrap_or(0)))
 }
 
 fn unpack(name: &str, stream: Box<dyn Read>) -> Result<Unpacked, InputError> {
@@ -103,8 +127,9 @@ fn spool(
     options: &InputOptions,
     ends: Ends,
 ) -> Result<OrderedInput, InputError> {
+    let beside = (name != "-").then(|| Path::new(name));
     // What is no capture is told before a gigabyte of it has been copied.
-    reader_of(name, &unpacked.head, Source::Stream(Box::new(io::empty())), day, options)?;
+    reader_of(name, &unpacked.head, Source::Stream(Box::new(io::empty())), day, options, beside)?;
     let failed = |source| InputError::Spool { file: name.to_owned(), source };
     let mut file = match &options.spool_directory {
         Some(directory) => tempfile::tempfile_in(directory),
@@ -133,19 +158,19 @@ fn spool(
     file.seek(SeekFrom::Start(0)).map_err(failed)?;
     match rest {
         None => {
-            let reader = reader_of(name, &unpacked.head, Source::File(file), day, options)?;
+            let reader = reader_of(name, &unpacked.head, Source::File(file), day, options, beside)?;
             let input = ordered(name, reader, &Rereadable::Yes, options)?;
             // The request has cut the copy short: what it holds is what there is to read.
             Ok(if options.shutdown.is_requested() { input.kept_whole() } else { input })
         }
         Some(Rest::Failed(error)) => {
-            let reader = reader_of(name, &unpacked.head, Source::File(file), day, options)?;
+            let reader = reader_of(name, &unpacked.head, Source::File(file), day, options, beside)?;
             ordered(name, reader, &Rereadable::Broken { offset: copied, error }, options)
         }
         Some(Rest::More(next)) => {
             let stream = file.chain(Cursor::new(next)).chain(unpacked.stream);
             let source = Source::Stream(Box::new(stream));
-            let reader = reader_of(name, &unpacked.head, source, day, options)?;
+            let reader = reader_of(name, &unpacked.head, source, day, options, beside)?;
             let input = ordered(name, reader, &Rereadable::No { spool: options.spool }, options)?;
             Ok(if ends == Ends::OnRequest { input.kept_whole() } else { input })
         }
@@ -158,12 +183,14 @@ enum Rest {
     Failed(io::Error),
 }
 
+/// The reader of what begins with `head`; a table's companions are looked for in the directory of `beside`.
 fn reader_of(
     name: &str,
     head: &[u8],
     source: Source,
     day: Option<Date>,
     options: &InputOptions,
+    beside: Option<&Path>,
 ) -> Result<Box<dyn RecordReader>, InputError> {
     let kind = &options.kind;
     let asks_for_table = options.mapping.is_some() || matches!(kind, InputKind::Table(_));
@@ -183,10 +210,9 @@ fn reader_of(
     }
     let mut found = None;
     if matches!(kind, InputKind::ByContent | InputKind::Table(_)) {
-        let path = (name != "-").then(|| Path::new(name));
         let day = options.date.or(day).unwrap_or(Date::from_days(0));
         let asked = table::Asked { kind: kind.table(), mapping: options.mapping.as_ref() };
-        source = match table::open(path, head, source, asked, day) {
+        source = match table::open(beside, head, source, asked, day) {
             Opened::Reader(reader) => return Ok(reader),
             Opened::Unknown(what, source) => {
                 found = Some(what);

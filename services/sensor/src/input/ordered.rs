@@ -44,9 +44,10 @@ enum Mode {
 }
 
 /// A packet in the reorder buffer. The heap's greatest element is the one to leave first.
-struct Waiting {
-    number: u64,
-    observed: Observed,
+pub(super) struct Waiting {
+    /// Counts up in the order of reading.
+    pub(super) number: u64,
+    pub(super) observed: Observed,
 }
 
 impl Ord for Waiting {

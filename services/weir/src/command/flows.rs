@@ -8,7 +8,7 @@ mod table;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
 use weir_bus::Value;
@@ -22,7 +22,7 @@ use crate::arguments::Globals;
 use crate::failure::Failure;
 use crate::interrupt;
 use crate::output;
-use crate::pipeline::{sensor_config, warning_line};
+use crate::pipeline::{geography, sensor_config, warning_line};
 use crate::progress::Progress;
 use sink::Sink;
 
@@ -32,6 +32,7 @@ Examples:
   weir flows --format csv --out flows.csv *.pcap     for a spreadsheet
   weir flows --format jsonl capture.pcap | jq .src   for a script
   weir flows --format avro --out flows.avro a.pcap   for anything that reads Avro
+  weir flows --follow --format jsonl conn.log        as a log grows, over its rotations
   weir flows --format null capture.pcap              how fast this machine reads it
 
 A conversation has one record per 10 s of its life; records of one conversation share their flow_id.
@@ -40,6 +41,9 @@ Exit status: 0 the input was read, 2 error.";
 /// Packets that the sensor reads before what they brought is printed.
 const PACKETS_PER_STEP: usize = 8_192;
 
+/// How long a request to stop may go unseen while a followed file does not grow.
+const LONGEST_WAIT: Duration = Duration::from_millis(100);
+
 /// Print the flow records that a sensor makes of captures
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -47,6 +51,9 @@ pub struct Flows {
     /// Captures, tables of flows, directories of them; `-` is standard input
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
+    /// Wait for more where the files end, and read the files that their writers go on to, until stopped
+    #[arg(long)]
+    pub follow: bool,
     /// How to print them
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub format: Format,
@@ -96,9 +103,10 @@ pub fn run(globals: &Globals, arguments: &Flows) -> Result<ExitCode, Failure> {
     let site = arguments.site.as_ref().unwrap_or(&config.site.name);
     let sensor_id = arguments.sensor_id.as_deref().or(config.sensor.id.as_deref()).unwrap_or("file");
     let shutdown = interrupt::watch()?;
-    let input =
-        input::open(&arguments.files, &arguments.reading.options(&config, &shutdown)?).map_err(Failure::usage)?;
-    let sensor = FileSensor::new(input, sensor_config(&config, site, sensor_id, 1));
+    let options = arguments.reading.options(&config, &shutdown)?;
+    let open = if arguments.follow { input::follow } else { input::open };
+    let input = open(&arguments.files, &options).map_err(Failure::usage)?;
+    let sensor = FileSensor::new(input, sensor_config(&config, site, sensor_id, 1)).with_geography(geography(&config)?);
     let out = arguments.out.as_deref().filter(|out| *out != Path::new("-"));
     if let Some(out) = out {
         output::refuse_input_as_output(&arguments.files, out)?;
@@ -141,6 +149,10 @@ fn pump(mut sensor: FileSensor, sink: &mut Sink, shutdown: &Shutdown) -> Result<
         progress.show(totals.packets, latest);
         if outcome.ended {
             break;
+        }
+        if outcome.waits {
+            sink.flush()?;
+            sensor.await_more(LONGEST_WAIT);
         }
     }
     progress.finish();

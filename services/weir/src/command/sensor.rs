@@ -23,7 +23,7 @@ use super::reading::Reading;
 use crate::arguments::Globals;
 use crate::failure::Failure;
 use crate::interrupt;
-use crate::pipeline::{sensor_config, warning_line};
+use crate::pipeline::{geography, sensor_config, warning_line};
 use crate::service::Host;
 use outlet::{KafkaOutlet, PATIENCE};
 use replay::Replay;
@@ -35,6 +35,7 @@ Examples:
   weir sensor --pace realtime --rebase now capture.pcap        as if it happened now
   weir sensor --pace 10x --rebase now monday.pcap tuesday.pcap ten times as fast, ending now
   ssh gate tcpdump -w - -c 100000 | weir sensor -              standard input
+  weir sensor --follow /var/captures                           files as tcpdump -G or dumpcap -b write them
   weir sensor --sensor-id gate-1 --site berlin gate.pcap       a name of its own: one per sensor and site
 
 Exit status: 0 the input was published or the sensor stopped, 2 usage, configuration or input, 69 brokers unreachable,
@@ -56,6 +57,9 @@ pub struct Sensor {
     /// Captures, tables of flows or directories of them, in any order; `-` is standard input (default: sensor.read)
     #[arg(value_name = "FILE")]
     pub files: Vec<PathBuf>,
+    /// Wait for more where the files end, and read the files that their writers go on to, until stopped (sensor.follow)
+    #[arg(long)]
+    pub follow: bool,
     /// How fast: realtime, max, or a multiple of real time such as 10x
     #[arg(long, value_name = "PACE", default_value = "max", value_parser = str::parse::<Pace>)]
     pub pace: Pace,
@@ -99,6 +103,7 @@ pub fn run(globals: &Globals, arguments: &Sensor) -> Result<ExitCode, Failure> {
     let config = &host.config;
     let ready = host.health.readiness("publishing");
     let options = arguments.reading.options(config, &host.shutdown)?;
+    let geography = geography(config)?;
     let input = open(&request, &options, arguments.rebase)?;
 
     let topics = Topics::new(&config.topics.prefix);
@@ -118,7 +123,7 @@ pub fn run(globals: &Globals, arguments: &Sensor) -> Result<ExitCode, Failure> {
         "sensor starts"
     );
     let topic = sensor_settings.topic.clone();
-    let sensor = FileSensor::new(input, sensor_settings).with_metrics(metrics.clone());
+    let sensor = FileSensor::new(input, sensor_settings).with_geography(geography).with_metrics(metrics.clone());
     let outlet = KafkaOutlet::new(publisher, metrics);
     let mut replay = Replay::new(sensor, arguments.pace, outlet, host.tracer.clone());
     ready.pass();
@@ -141,6 +146,9 @@ pub fn run(globals: &Globals, arguments: &Sensor) -> Result<ExitCode, Failure> {
 
 /// Opens the input, in the time it is to have.
 fn open(request: &Request, options: &InputOptions, rebase: Option<Rebase>) -> Result<Box<dyn Input>, Failure> {
+    if request.follow {
+        return input::follow(&request.files, options).map_err(Failure::usage);
+    }
     let input = input::open(&request.files, options).map_err(Failure::usage)?;
     if rebase.is_none() {
         return Ok(input);

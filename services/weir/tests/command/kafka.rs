@@ -8,7 +8,7 @@ const NOBODY: &str = "kafka.bootstrap=127.0.0.1:1";
 #[test]
 fn wrong_calls_say_what_and_how_to_mend_it() {
     let scan = &capture("scan_syn.pcap.gz");
-    let cases: [(&[&str], &str, &str); 18] = [
+    let cases: [(&[&str], &str, &str); 19] = [
         (&["sensor"], "say what to read", "`-` for standard input"),
         (&["sensor", "--pace", "fast", scan], "'fast'", "realtime, max, or a multiple of real time as 10x"),
         (&["sensor", "--pace", "0x", scan], "'0x'", "as 10x"),
@@ -17,7 +17,8 @@ fn wrong_calls_say_what_and_how_to_mend_it() {
         (&["sensor", "--rebase", "now", "--pace", "10×", scan, "-"], "- cannot be looked through", "save it to a file"),
         (&["sensor", "--read", "kafka:weir.packets.v1"], "kafka:weir.packets.v1", "not built yet"),
         (&["sensor", "--interface", "eth0"], "(eth0)", "not built yet"),
-        (&["sensor", "--set", "sensor.follow=true", scan], "sensor.follow", "not built yet"),
+        (&["sensor", "--set", "sensor.follow=true", "--pace", "2x", scan], "as they grow", "leave out --pace"),
+        (&["sensor", "--follow", "--rebase", "now", scan], "as they grow", "leave out --pace and --rebase"),
         (&["sensor", "--admin", "here", scan], "'here'", "--admin"),
         (&["tail", "--severity", "huge"], "--severity: \"huge\"", "info, low, medium, high, critical"),
         (&["tail", "--since", "yesterday"], "'yesterday'", "as 15m or 2h"),

@@ -182,7 +182,8 @@ impl Rows {
 
     /// How long the lines are that end with the first line break at or after `from`; `None` at the end of the input.
     fn line_length(&mut self, from: usize) -> Option<usize> {
-        let mut wanted = from + 1024;
+        // A byte more than there is: a file that is being written has no more to give than whole rows, at times.
+        let mut wanted = from + 1;
         loop {
             let ready = self.stream.fill(wanted);
             if ready.len() <= from {
@@ -198,7 +199,7 @@ impl Rows {
                 self.overlong = Some(self.stream.offset());
                 return None;
             }
-            wanted = (ready.len() + 1).max(wanted * 2);
+            wanted = ready.len() + 1;
         }
     }
 
@@ -231,7 +232,7 @@ impl Rows {
     fn object_length(&mut self) -> Option<usize> {
         let (mut depth, mut in_text, mut is_escaped) = (0_u32, false, false);
         let mut at = 0;
-        let mut wanted = 4096;
+        let mut wanted = 1;
         loop {
             let ready = self.stream.fill(wanted);
             if ready.first() != Some(&b'{') {
@@ -256,7 +257,7 @@ impl Rows {
             if ready.len() < wanted || ready.len() > LONGEST_ROW {
                 return None;
             }
-            wanted = (ready.len() + 1).max(wanted * 2);
+            wanted = ready.len() + 1;
         }
     }
 }

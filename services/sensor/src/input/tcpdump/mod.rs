@@ -97,7 +97,8 @@ impl TextReader {
 
     /// The length of the next line with its line break; 0 at the end.
     fn next_line(&mut self) -> usize {
-        let mut wanted = 1024;
+        // A byte more than there is: a text that is being written has no more to give than whole lines, at times.
+        let mut wanted = 1;
         loop {
             let ready = self.stream.fill(wanted);
             if let Some(at) = ready.iter().position(|byte| *byte == b'\n') {
@@ -107,7 +108,7 @@ impl TextReader {
             } else if ready.len() < wanted {
                 return ready.len().min(LONGEST_LINE);
             } else if ready.len() <= LONGEST_LINE {
-                wanted = (ready.len() + 1).max(wanted * 2).min(LONGEST_LINE + 1);
+                wanted = (ready.len() + 1).min(LONGEST_LINE + 1);
                 continue;
             }
             let message = "a line over 64 KiB is no tcpdump output; the packets before were read".to_owned();

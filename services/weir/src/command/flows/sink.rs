@@ -79,6 +79,12 @@ impl Sink {
         self.checked(written)
     }
 
+    /// Writes out what lies in the buffer: nothing more may come for long.
+    pub fn flush(&mut self) -> Result<(), Failure> {
+        let flushed = self.out.flush();
+        self.checked(flushed)
+    }
+
     /// Writes what stands behind the last record, and everything out.
     pub fn finish(mut self, totals: Totals, elapsed: Duration) -> Result<(), Failure> {
         let written = match &mut self.form {
@@ -87,8 +93,7 @@ impl Sink {
             Form::Table(_) | Form::Jsonl | Form::Csv => Ok(()),
         };
         self.checked(written)?;
-        let flushed = self.out.flush();
-        self.checked(flushed)
+        self.flush()
     }
 
     fn checked(&self, result: io::Result<()>) -> Result<(), Failure> {

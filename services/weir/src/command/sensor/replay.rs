@@ -75,6 +75,9 @@ impl<O: Outlet> Replay<O> {
             if outcome.ended {
                 return Ok(());
             }
+            if outcome.waits {
+                self.sensor.await_more(TURN);
+            }
         }
     }
 

@@ -20,6 +20,8 @@ pub struct Request {
     pub site: String,
     /// How fast.
     pub pace: Pace,
+    /// Whether to wait for more where files end.
+    pub follow: bool,
 }
 
 impl Request {
@@ -32,8 +34,12 @@ impl Request {
                  `tcpdump -i {interface} -w - | weir sensor -`"
             )));
         }
-        if config.sensor.follow {
-            return Err(Failure::usage("sensor.follow: following a growing file is not built yet; remove the key"));
+        let follow = arguments.follow || config.sensor.follow;
+        if follow && (arguments.pace != Pace::Max || arguments.rebase.is_some()) {
+            return Err(Failure::usage(
+                "followed files are read as they grow and keep their times: leave out --pace and --rebase, or --follow \
+                 (sensor.follow)",
+            ));
         }
         let files = files(config, arguments);
         if let Some(topic) = files.iter().filter_map(|file| file.to_str()).find(|file| file.starts_with("kafka:")) {
@@ -60,6 +66,7 @@ impl Request {
             sensor: sensor.unwrap_or_else(|| "file".to_owned()),
             site: arguments.site.clone().unwrap_or_else(|| config.site.name.clone()),
             pace: arguments.pace,
+            follow,
         })
     }
 }
