@@ -28,6 +28,8 @@ pub(super) struct Remembered {
     pub(super) first_kind: (u8, u8),
     pub(super) first_flags: u8,
     pub(super) tcp: TcpTrack,
+    /// As in `Sequences::ends`.
+    pub(super) sequence_ends: [Option<u32>; 2],
     /// What it was found to speak; else empty.
     pub(super) spoken: &'static str,
     /// Where its payload goes on, by end, if it was still read.

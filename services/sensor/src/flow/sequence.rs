@@ -85,6 +85,17 @@ pub(super) struct Sequences {
 }
 
 impl Sequences {
+    /// What is left of both directions when a flow ends: behind the highest byte seen of each.
+    pub(super) fn ends(&self) -> [Option<u32>; 2] {
+        [self.directions[0].next, self.directions[1].next]
+    }
+
+    /// The sequences of a flow that ended, and goes on.
+    pub(super) fn continuing(ends: [Option<u32>; 2]) -> Self {
+        let direction = |end| Direction { next: end, known: end, ..Direction::default() };
+        Self { directions: ends.map(direction), ..Self::default() }
+    }
+
     /// Whether this frame was captured before: it says nothing of the connection then.
     #[inline]
     pub(super) fn is_duplicate(&mut self, sender: usize, frame: Frame) -> bool {
@@ -126,7 +137,8 @@ impl Sequences {
             if findings.dup_ack {
                 own.duplicate_acks = own.duplicate_acks.saturating_add(1);
             }
-            findings.ack_unseen = acknowledges_unseen(peer, segment.ack);
+            // Said once, however often it is said again.
+            findings.ack_unseen = own.last_ack != Some(segment.ack) && acknowledges_unseen(peer, segment.ack);
         }
 
         let occupies = segment.payload > 0 || flags & (SYN | FIN) != 0;

@@ -17,6 +17,7 @@ use super::list::List;
 use super::memory::{Memory, Remembered};
 use super::observe::{Content, Observation, of_arp, of_ip};
 use super::orientation::{Evidence, Rank};
+use super::sequence::Sequences;
 use super::slab::{NONE, Slab};
 use super::track::is_syn_again;
 use super::{FlowConfig, FlowCounters};
@@ -295,6 +296,9 @@ impl FlowTable {
         entry.first_kind = old.first_kind;
         entry.first_flags = old.first_flags;
         entry.tcp = old.tcp;
+        if old.sequence_ends != [None; 2] && !observation.is_syn() {
+            entry.sequences = Some(Box::new(Sequences::continuing(old.sequence_ends)));
+        }
         entry.spoken = Spoken::resumed(old.spoken, old.due);
         // Two, so that no round trip is measured over a SYN that was sent again.
         entry.syn_count = 2 * u8::from(old.syn_sender.is_some());
@@ -362,6 +366,7 @@ impl FlowTable {
             first_kind: entry.first_kind,
             first_flags: entry.first_flags,
             tcp: entry.tcp,
+            sequence_ends: entry.sequences.as_ref().map_or([None; 2], |sequences| sequences.ends()),
             spoken: entry.spoken.name,
             due: entry.spoken.due(),
             reason,
