@@ -145,9 +145,11 @@ pub fn parse(bytes: &[u8]) -> Option<Head<'_>> {
     }
     let mut words = first.splitn(3, |byte| *byte == b' ');
     let (method, target) = (words.next()?, words.next()?);
-    // A start line that has come in whole names the version.
+    // A start line that has come in whole names the version, but for a Simple-Request (RFC 1945 §4.1), as load balancers send
+    // to see whether a server lives.
     let is_whole = first.len() < bytes.len();
-    if is_whole && !words.next().is_some_and(|version| version.starts_with(b"HTTP/1.")) {
+    let is_version = words.next().map_or(method == b"GET", |version| version.starts_with(b"HTTP/1."));
+    if is_whole && !is_version {
         return None;
     }
     let (mut host, mut agent) = (None, None);
@@ -319,6 +321,13 @@ mod tests {
         let http =
             told(&[(0, &two), (1, b"HTTP/1.1 100 Continue\r\n\r\n"), (1, b"HTTP/1.1 401 No\r\n\r\n"), (0, REQUEST)]);
         assert_eq!((http.requests, http.responses, http.denied, http.paths, http.status), (3, 1, 1, 2, Some(401)));
+    }
+
+    #[test]
+    fn a_request_without_a_version_counts() {
+        let http = told(&[(0, b"GET /\r\n\r\n"), (1, b"HTTP/1.0 200 OK\r\n\r\n")]);
+        assert_eq!((http.requests, http.responses, &*http.method), (1, 1, "GET"));
+        assert_eq!(parse(b"POST /\r\n\r\n"), None);
     }
 
     #[test]
