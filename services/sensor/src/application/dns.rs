@@ -127,31 +127,19 @@ impl Question {
 
     /// The labels, from the host to the top.
     pub fn labels(&self) -> impl Iterator<Item = &[u8]> {
-        let mut rest = Cursor::new(&self.name);
-        std::iter::from_fn(move || rest.block8())
+        labels_of(&self.name)
     }
 
     /// The name as people write it, without the trailing dot (RFC 1035 §5.1, RFC 4343 §2.1); `.` is the root.
     #[must_use]
     pub fn text(&self) -> String {
-        let mut text = String::with_capacity(self.name.len());
-        for label in self.labels() {
-            if !text.is_empty() {
-                text.push('.');
-            }
-            for byte in label {
-                match byte {
-                    b'.' | b'\\' => {
-                        text.push('\\');
-                        text.push(char::from(*byte));
-                    }
-                    0x21..=0x7e => text.push(char::from(*byte)),
-                    // Writing to a String cannot fail.
-                    _ => _ = write!(text, "\\{byte:03}"),
-                }
-            }
-        }
-        if text.is_empty() { ".".to_owned() } else { text }
+        text_of(&self.name)
+    }
+
+    /// The last two labels, likewise.
+    #[must_use]
+    pub fn domain_text(&self) -> String {
+        text_of(self.domain())
     }
 
     /// Octets of the name without the root, as the text without escapes has.
@@ -190,6 +178,32 @@ impl Question {
             .sum();
         (bits * 1000.0).round() as u32
     }
+}
+
+fn labels_of(name: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = Cursor::new(name);
+    std::iter::from_fn(move || rest.block8())
+}
+
+fn text_of(name: &[u8]) -> String {
+    let mut text = String::with_capacity(name.len());
+    for label in labels_of(name) {
+        if !text.is_empty() {
+            text.push('.');
+        }
+        for byte in label {
+            match byte {
+                b'.' | b'\\' => {
+                    text.push('\\');
+                    text.push(char::from(*byte));
+                }
+                0x21..=0x7e => text.push(char::from(*byte)),
+                // Writing to a String cannot fail.
+                _ => _ = write!(text, "\\{byte:03}"),
+            }
+        }
+    }
+    if text.is_empty() { ".".to_owned() } else { text }
 }
 
 /// One direction of DNS over TCP (RFC 1035 §4.2.2, RFC 7766).

@@ -89,8 +89,9 @@ impl Facts {
         if let Some(question) = &message.question {
             if dns.query_hash == 0 {
                 dns.query = question.text();
-                dns.query_hash = hash(&question.name);
-                dns.domain_hash = hash(question.domain());
+                // Of the texts, so that the name is known again in a TLS hello or an HTTP request.
+                dns.query_hash = hash(dns.query.as_bytes());
+                dns.domain_hash = hash(question.domain_text().as_bytes());
                 dns.query_type = question.kind;
             }
             dns.names = self.note_distinct(hash(&question.name));
@@ -204,6 +205,8 @@ mod tests {
         facts.irc = Some(Box::new(Irc { nick: "n".into(), channel: "#c".into(), commands: 2 }));
 
         let told = facts.clone().into_app(true);
+        let hashes = told.dns.as_ref().map(|dns| (dns.query_hash, dns.domain_hash));
+        assert_eq!(hashes, Some((hash(b"host.example.com"), hash(b"example.com"))));
         assert_eq!(told.dns.as_ref().map(|dns| dns.query.as_str()), Some("host.example.com"));
         let app = facts.into_app(false);
         let text = serde_json::to_string(&app).unwrap();
