@@ -12,7 +12,7 @@ const MOST_BYTES: usize = 4 << 20;
 /// What a held set costs beside its bytes.
 const OVERHEAD: usize = 128;
 /// Twice the interval in which routers send templates by default. An older set may have had another template of that id.
-const LONGEST_WAIT: Micros = 3600 * SECOND_US;
+pub(super) const LONGEST_WAIT: Micros = 3600 * SECOND_US;
 
 /// What a template belongs to: ids are unique in it (RFC 7011 §3.4.1, RFC 3954 §5.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

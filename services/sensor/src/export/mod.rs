@@ -12,6 +12,7 @@ mod fixed;
 mod held;
 mod layout;
 mod record;
+mod remembered;
 mod sampling;
 mod sequence;
 mod sflow;
@@ -24,6 +25,7 @@ use std::net::SocketAddr;
 
 pub use counters::ExportCounters;
 pub use layout::{Protocol, WELL_KNOWN_PORTS, claimed, message, recognise};
+pub use remembered::RememberedTemplates;
 use weir_schemas::Micros;
 
 use crate::declared::{DeclaredFlow, Exporter};
@@ -55,9 +57,15 @@ impl Exports {
     /// A decoder that knows no template yet.
     #[must_use]
     pub fn new() -> Self {
+        Self::with_templates(RememberedTemplates::default())
+    }
+
+    /// A decoder that also knows the templates that others told before, and tells them its own.
+    #[must_use]
+    pub fn with_templates(remembered: RememberedTemplates) -> Self {
         Self {
             fixed: fixed::Fixed::new(),
-            templated: templated::Templated::new(),
+            templated: templated::Templated::new(remembered),
             sflow: sflow::Sflow::new(),
             counters: ExportCounters::default(),
             lost: Bounded::new(MOST_EXPORTERS),

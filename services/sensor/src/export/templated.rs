@@ -16,6 +16,7 @@ use super::element::{self, Element, Wire};
 use super::held::{Held, HeldSet, Scope};
 use super::layout::{self, IPFIX_HEADER, Protocol, SET_HEADER, V9_HEADER, number16, number32};
 use super::record::{Made, Record};
+use super::remembered::RememberedTemplates;
 use super::sampling::{Rate, Samplers};
 use super::sequence::Sequence;
 use super::totals::Totals;
@@ -44,6 +45,7 @@ pub(super) struct Templated {
     parser: AutoScopedParser,
     domains: Bounded<Scope, Domain>,
     held: Held,
+    remembered: RememberedTemplates,
     totals: Totals,
     /// The bytes of one value, and of one set with its header; kept to save allocations.
     value: Vec<u8>,
@@ -63,7 +65,7 @@ enum Content {
 }
 
 impl Templated {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(remembered: RememberedTemplates) -> Self {
         let builder = NetflowParser::builder()
             .with_cache_size(MOST_TEMPLATES)
             .with_max_field_count(MOST_FIELDS)
@@ -76,6 +78,7 @@ impl Templated {
             parser: parser.unwrap_or_default(),
             domains: Bounded::new(MOST_SCOPES),
             held: Held::default(),
+            remembered,
             totals: Totals::default(),
             value: Vec::new(),
             message: Vec::new(),
@@ -100,14 +103,22 @@ impl Templated {
         let scope = Scope { sender, protocol, domain };
         let mut records = Some(0);
         for (_, set) in layout::sets(sets) {
-            let content = self.set(&scope, header, set, received, output);
+            let mut content = self.set(&scope, header, set, received, output);
+            if let Content::Waiting(template) = content
+                && self.recall(&scope, template, header, received, output)
+            {
+                content = self.set(&scope, header, set, received, output);
+            }
             records = match content {
                 Content::Records(count) => records.map(|records: u32| records + count),
                 Content::Templates(_) => records,
                 Content::Waiting(_) | Content::Unreadable => None,
             };
             match content {
-                Content::Templates(ids) => self.replay(&scope, &ids, output),
+                Content::Templates(ids) => {
+                    self.remembered.note(&scope, &ids, exported_at(&scope, header), header, set);
+                    self.replay(&scope, &ids, output);
+                }
                 Content::Waiting(template) => {
                     let (header, bytes) = (header.to_vec(), set.to_vec());
                     output.counters.held_lost += self.held.push(HeldSet { scope, template, header, bytes, received });
@@ -123,6 +134,19 @@ impl Templated {
     /// Gives up on what still waits for its template.
     pub(super) fn finish(&mut self, counters: &mut ExportCounters) {
         counters.held_lost += self.held.clear();
+    }
+
+    /// Learns a template that another file told; false where none did.
+    fn recall(
+        &mut self,
+        scope: &Scope,
+        template: u16,
+        header: &[u8],
+        received: Micros,
+        output: &mut Output<'_>,
+    ) -> bool {
+        let Some(told) = self.remembered.recall(scope, template, exported_at(scope, header)) else { return false };
+        matches!(self.set(scope, &told.header, &told.set, received, output), Content::Templates(_))
     }
 
     /// Decodes the sets that waited for these templates.
@@ -168,12 +192,8 @@ impl Templated {
 
     fn clock(&mut self, scope: &Scope, header: &[u8], received: Micros) -> Clock {
         let boot = self.domains.of(scope).boot;
-        let (seconds, uptime) = if scope.protocol == Protocol::V9 {
-            (number32(header, 8).unwrap_or(0), number32(header, 4))
-        } else {
-            (number32(header, 4).unwrap_or(0), None)
-        };
-        Clock { export: plausible(header_time(seconds, 0), received), uptime, boot }
+        let uptime = number32(header, 4).filter(|_| scope.protocol == Protocol::V9);
+        Clock { export: plausible(exported_at(scope, header), received), uptime, boot }
     }
 
     fn v9_set(
@@ -294,6 +314,12 @@ impl Templated {
         }
         output.flow(*flow);
     }
+}
+
+/// The time in a message's header.
+fn exported_at(scope: &Scope, header: &[u8]) -> Micros {
+    let at = if scope.protocol == Protocol::V9 { 8 } else { 4 };
+    header_time(number32(header, at).unwrap_or(0), 0)
 }
 
 fn exporter_of(scope: &Scope) -> Exporter {

@@ -6,8 +6,8 @@ use flate2::read::{DeflateDecoder, MultiGzDecoder};
 
 /// How often a packed file may lie in another.
 const MOST_LAYERS: usize = 2;
-/// Enough of the beginning to recognise any supported format.
-const HEAD_BYTES: usize = 4096;
+/// Enough of the beginning to recognise any supported format: flow exports by their first message, which is no longer.
+pub(super) const HEAD_BYTES: usize = 65_536;
 /// Windows above 128 MiB are refused: the file would choose our memory (RFC 8878 §3.1.1.1.2 recommends 8 MiB).
 const ZSTD_LARGEST_WINDOW_LOG: u32 = 27;
 

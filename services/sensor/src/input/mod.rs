@@ -34,6 +34,7 @@ use weir_runtime::Shutdown;
 use weir_schemas::Micros;
 
 use crate::declared::DeclaredFlow;
+use crate::export::RememberedTemplates;
 use crate::packet::{InputCounters, InputWarning, Packet};
 
 /// What an input brings: a packet, or a flow that somebody else measured.
@@ -124,6 +125,8 @@ pub struct InputOptions {
     pub kind: InputKind,
     /// How tables are read that no built-in mapping knows; then all inputs are such tables.
     pub mapping: Option<Arc<Mapping>>,
+    /// Templates of flow exports, shared by all files that are opened with clones of these options.
+    pub templates: RememberedTemplates,
     /// Once raised, standard input and pipes end where they are; what was received is an input like any other.
     pub shutdown: Shutdown,
 }
@@ -137,6 +140,7 @@ impl Default for InputOptions {
             spool_directory: None,
             kind: InputKind::default(),
             mapping: None,
+            templates: RememberedTemplates::default(),
             shutdown: Shutdown::new(),
         }
     }

@@ -198,14 +198,14 @@ fn reader_of(
     if !asks_for_table {
         let is_rereadable = matches!(source, Source::File(_));
         if let Some(layout) = Layout::of(head) {
-            return capture(name, Box::new(PcapReader::new(ByteStream::new(source), layout)), is_rereadable, kind);
+            return capture(name, Box::new(PcapReader::new(ByteStream::new(source), layout)), is_rereadable, options);
         }
         if is_pcapng(head) {
-            return capture(name, Box::new(PcapngReader::new(ByteStream::new(source))), is_rereadable, kind);
+            return capture(name, Box::new(PcapngReader::new(ByteStream::new(source))), is_rereadable, options);
         }
         if *kind != InputKind::Packets && export::message(head).is_some() {
             let day = options.date.or(day).map_or(0, Date::start);
-            return Ok(Box::new(ExportReader::of_raw(ByteStream::new(source), day)));
+            return Ok(Box::new(ExportReader::of_raw(ByteStream::new(source), day, &options.templates)));
         }
     }
     let mut found = None;
@@ -253,13 +253,12 @@ fn capture(
     name: &str,
     reader: Box<dyn RecordReader>,
     is_rereadable: bool,
-    kind: &InputKind,
+    options: &InputOptions,
 ) -> Result<Box<dyn RecordReader>, InputError> {
-    match kind {
-        InputKind::Exports => Ok(Box::new(ExportReader::of_capture(reader))),
-        InputKind::ByContent if is_rereadable => {
-            exports::flows_or_packets(reader).map_err(|source| InputError::Unreadable { file: name.to_owned(), source })
-        }
+    match options.kind {
+        InputKind::Exports => Ok(Box::new(ExportReader::of_capture(reader, &options.templates))),
+        InputKind::ByContent if is_rereadable => exports::flows_or_packets(reader, &options.templates)
+            .map_err(|source| InputError::Unreadable { file: name.to_owned(), source }),
         _ => Ok(reader),
     }
 }

@@ -18,7 +18,7 @@ use super::Observed;
 use super::bytes::ByteStream;
 use super::reader::{Fault, RecordReader};
 use crate::declared::DeclaredFlow;
-use crate::export::{ExportCounters, Exports};
+use crate::export::{ExportCounters, Exports, RememberedTemplates};
 use crate::packet::InputCounters;
 use datagrams::{Captured, Datagrams, Raw};
 
@@ -31,6 +31,8 @@ const MOST_HELD: usize = 1 << 19;
 pub(super) struct ExportReader {
     datagrams: Box<dyn Datagrams>,
     exports: Exports,
+    /// Shared by the files of a run.
+    templates: RememberedTemplates,
     /// Decoded in the first pass, in the order of the file.
     decoded: std::vec::IntoIter<DeclaredFlow>,
     held: BinaryHeap<Held>,
@@ -73,19 +75,20 @@ impl Eq for Held {}
 
 impl ExportReader {
     /// The exports in a capture.
-    pub(super) fn of_capture(reader: Box<dyn RecordReader>) -> Self {
-        Self::new(Box::new(Captured::new(reader)))
+    pub(super) fn of_capture(reader: Box<dyn RecordReader>, templates: &RememberedTemplates) -> Self {
+        Self::new(Box::new(Captured::new(reader)), templates)
     }
 
     /// The messages of a raw file; `day` is the time of its first sFlow datagram.
-    pub(super) fn of_raw(stream: ByteStream, day: Micros) -> Self {
-        Self::new(Box::new(Raw::new(stream, day)))
+    pub(super) fn of_raw(stream: ByteStream, day: Micros, templates: &RememberedTemplates) -> Self {
+        Self::new(Box::new(Raw::new(stream, day)), templates)
     }
 
-    fn new(datagrams: Box<dyn Datagrams>) -> Self {
+    fn new(datagrams: Box<dyn Datagrams>, templates: &RememberedTemplates) -> Self {
         Self {
             datagrams,
-            exports: Exports::new(),
+            exports: Exports::with_templates(templates.clone()),
+            templates: templates.clone(),
             decoded: Vec::new().into_iter(),
             held: BinaryHeap::new(),
             earliest: Vec::new(),
@@ -177,7 +180,7 @@ impl RecordReader for ExportReader {
             }
             self.is_second_pass = true;
         }
-        self.exports = Exports::new();
+        self.exports = Exports::with_templates(self.templates.clone());
         self.told = ExportCounters::default();
         self.decoded = Vec::new().into_iter();
         self.held.clear();
@@ -220,10 +223,13 @@ impl RecordReader for ExportReader {
 }
 
 /// A capture that holds nothing but exports is read as flows, any other as packets.
-pub(super) fn flows_or_packets(reader: Box<dyn RecordReader>) -> io::Result<Box<dyn RecordReader>> {
+pub(super) fn flows_or_packets(
+    reader: Box<dyn RecordReader>,
+    templates: &RememberedTemplates,
+) -> io::Result<Box<dyn RecordReader>> {
     let mut captured = Captured::new(reader);
     if captured.is_all_exports()? {
-        return Ok(Box::new(ExportReader::new(Box::new(captured))));
+        return Ok(Box::new(ExportReader::new(Box::new(captured), templates)));
     }
     Ok(captured.into_reader())
 }

@@ -113,6 +113,40 @@ fn raw_messages_are_read_up_to_what_is_none() {
     assert_eq!((flow.src.host.clone(), flow.end), (Host::V4([192, 0, 2, 1].into()), NOW + SECOND_US / 4));
 }
 
+/// Was a bug: only a file whose first message lay within its first 4 KiB was taken for exports.
+#[test]
+fn a_long_first_message_is_an_export_too() {
+    let records = build::basic(17, 2, 80).repeat(2_000);
+    let message = build::ipfix(0, &[build::template(2, 256, &build::BASIC), build::set(256, &records)]);
+    assert!(message.len() > 40_000);
+    let (observed, warnings, _) = read(&message, InputKind::ByContent);
+    assert_eq!((observed.len(), warnings), (2_000, Vec::new()));
+}
+
+#[test]
+fn a_template_of_the_file_before_serves_the_next_and_no_earlier_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let with_template = build::ipfix(0, &[build::template(2, 256, &build::BASIC)]);
+    let data = build::ipfix(0, &[build::set(256, &build::basic(6, 1, 40))]);
+    let read = |files: &[(&str, u32, &[u8])]| {
+        let paths: Vec<_> = files
+            .iter()
+            .map(|(name, later, message)| {
+                let mut message = message.to_vec();
+                message[4..8].copy_from_slice(&(EXPORTED + later).to_be_bytes());
+                std::fs::write(directory.path().join(name), message).unwrap();
+                directory.path().join(name)
+            })
+            .collect();
+        let mut input = super::super::open(&paths, &InputOptions::default()).unwrap();
+        std::iter::from_fn(|| input.next()).count()
+    };
+    assert_eq!(read(&[("0", 0, &with_template), ("1", 1_800, &data)]), 1);
+    // It was told after the data, or too long before: the exporter may have had another one of that number then.
+    assert_eq!(read(&[("0", 0, &data), ("1", 1, &with_template)]), 0);
+    assert_eq!(read(&[("0", 0, &with_template), ("1", 3_601, &data)]), 0);
+}
+
 #[test]
 fn an_export_whose_lengths_do_not_fit_is_refused_in_one_line() {
     let mut damaged = export(0, 1, 1000);

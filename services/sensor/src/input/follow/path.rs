@@ -18,6 +18,7 @@ use super::growing::{Growing, LOOK_EVERY};
 use super::outbox::{Arrivals, Batch, MOST_BATCHES, Outbox};
 use super::rotation::{LIST_EVERY, Rotation};
 use super::standard_input::StandardInput;
+use crate::input::compression::HEAD_BYTES;
 use crate::input::opening::open_followed;
 use crate::input::ordered::Waiting;
 use crate::input::reader::RecordReader;
@@ -29,8 +30,6 @@ const HOLD: Micros = 100_000;
 
 /// The shortest beginning that tells a kind: a pcap file's header.
 const SHORTEST_HEAD: usize = 24;
-/// The longest beginning that is looked at.
-const LONGEST_HEAD: usize = 4096;
 
 /// What a path has to offer.
 pub(super) enum Head {
@@ -217,7 +216,7 @@ fn follow_stream(
 
 /// As much as there is, and not less than tells a kind.
 fn read_head(stream: &mut dyn Read) -> io::Result<Vec<u8>> {
-    let mut head = vec![0; LONGEST_HEAD];
+    let mut head = vec![0; HEAD_BYTES];
     let mut length = 0;
     while length < SHORTEST_HEAD {
         match stream.read(&mut head[length..]) {
