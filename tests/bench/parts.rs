@@ -1,5 +1,9 @@
-//! One part of Weir alone, over one capture: the sensor into a null bus, or the engine over records that are in memory already.
+//! One part of Weir alone: the sensor into a null bus, the engine over a capture's records, or the detector over the encoded
+//! records of the benchmark over Kafka, without Kafka.
 #![forbid(unsafe_code)]
+
+#[path = "kafka/population.rs"]
+mod population;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -7,9 +11,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use clap::{Parser, ValueEnum};
-use weir_bus::Value;
+use population::{Random, conversation, mark, spoofed};
+use weir_bus::partition::DEFAULT_IPV6_PREFIX;
+use weir_bus::wire::AvroCodec;
+use weir_bus::{Batch, Bus, LocalBus, Message, Retention, Topics, Value, partition_of_host};
+use weir_detector::{DetectorConfig, DetectorService};
 use weir_engine::{EngineConfig, Profile, SiteTask, SourceTask, StageTask, TaskIdentity};
-use weir_schemas::{Micros, Record, SECOND_US};
+use weir_schemas::{Micros, PANE_US, Record, SECOND_US};
 use weir_sensor::flow::FlowConfig;
 use weir_sensor::input::{InputOptions, open};
 use weir_sensor::sensor::{FileSensor, SensorConfig};
@@ -23,11 +31,18 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 struct Arguments {
     /// Which part.
     part: Part,
-    /// The capture.
-    file: PathBuf,
+    /// The capture, for the sensor and the engine.
+    #[arg(required_if_eq_any([("part", "sensor"), ("part", "engine")]))]
+    file: Option<PathBuf>,
     /// How often the engine judges the same records, each time from a fresh start.
     #[arg(long, default_value_t = 1)]
     repeat: u32,
+    /// The detector's records.
+    #[arg(long, default_value_t = 1_000_000)]
+    records: u64,
+    /// A source of its own for each of them.
+    #[arg(long)]
+    spoofed: bool,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -36,6 +51,8 @@ enum Part {
     Sensor,
     /// Decoded records through both stages, all detectors of the default profile on, with checkpoints.
     Engine,
+    /// The records of the benchmark over Kafka, encoded, in 12 partitions of the local bus, through both stages.
+    Detector,
 }
 
 /// As many packets or records as the services take between commits.
@@ -43,9 +60,11 @@ const STEP: usize = 4_096;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    let file = arguments.file.unwrap_or_default();
     let measured = match arguments.part {
-        Part::Sensor => sensor(arguments.file),
-        Part::Engine => engine(arguments.file, arguments.repeat),
+        Part::Sensor => sensor(file),
+        Part::Engine => engine(file, arguments.repeat),
+        Part::Detector => detector(arguments.records, arguments.spoofed),
     };
     match measured {
         Ok(line) => {
@@ -145,4 +164,79 @@ fn judge(records: &[Record], profile: &Arc<Profile>) -> (usize, i64) {
         findings += site.checkpoint(0).outbox.findings.len();
     }
     (findings, partials)
+}
+
+/// As in the benchmark over Kafka: partitions, sources, and minutes of event time for 5 M records.
+const PARTITIONS: u32 = 12;
+const SOURCES: u32 = 100_000;
+const RECORDS_PER_SECOND: u64 = 5_000_000 / 600;
+
+fn detector(records: u64, is_spoofed: bool) -> Result<String, Failure> {
+    let topics = Topics::new("weir.");
+    let mut bus = LocalBus::with_codec(Box::<AvroCodec>::default());
+    let inputs = [topics.flows(), topics.state_source()];
+    let others = [topics.partials(), topics.state_site(), topics.findings(), topics.dead()];
+    for (topic, partitions) in
+        inputs.iter().map(|topic| (topic, PARTITIONS)).chain(others.iter().map(|topic| (topic, 2)))
+    {
+        bus.create(topic, partitions, Retention::UntilRead)?;
+    }
+    // A multiple of the pane, so that every run has the same panes.
+    let first = 1_000_000 * PANE_US;
+    fill(&mut bus, &topics.flows(), records, is_spoofed, first)?;
+    let profile = Arc::new(Profile::named("default", None)?);
+    // As many at a time as a shard polls.
+    let config = DetectorConfig { batch: 256, ..DetectorConfig::new(topics, profile) };
+    let mut service = DetectorService::restore(&config, &mut bus)?;
+    let began = Instant::now();
+    while service.step(&mut bus)? > 0 {}
+    let seconds = began.elapsed().as_secs_f64();
+    let counters = service.source_counters();
+    let (read, closed) = (counters.read(), counters.panes_closed);
+    let findings: u64 = counters.findings.values().chain(service.site_counters().findings.values()).sum();
+    Ok(format!(
+        "records={read} panes={closed} evicted={} findings={findings} seconds={seconds:.4} records_per_second={:.0}",
+        counters.evicted,
+        read as f64 / seconds
+    ))
+}
+
+/// Appends the records, and a mark each second.
+fn fill(bus: &mut LocalBus, topic: &str, records: u64, is_spoofed: bool, first: Micros) -> Result<(), Failure> {
+    let mut random = Random(1);
+    let mut sequences = vec![0_u64; PARTITIONS as usize];
+    let mut send = |partition: u32, record: &mut dyn FnMut(u64) -> Record| {
+        let sequence = &mut sequences[partition as usize];
+        *sequence += 1;
+        let message = Message::new(topic, partition, "", Value::Record(record(*sequence)));
+        bus.append(Batch { messages: vec![message], offsets: Vec::new() })
+    };
+    let span = (records * SECOND_US as u64 / RECORDS_PER_SECOND) as Micros;
+    let mut next_mark = first;
+    for number in 0..records {
+        let event_time = first + (number * SECOND_US as u64 / RECORDS_PER_SECOND) as Micros;
+        while next_mark <= event_time {
+            for partition in 0..PARTITIONS {
+                send(partition, &mut |seq| Record::Mark(Box::new(mark(first, seq, next_mark, false))))?;
+            }
+            next_mark += SECOND_US;
+        }
+        let flow = if is_spoofed {
+            spoofed(number, event_time)
+        } else {
+            conversation(&mut random, SOURCES, number, event_time, first)
+        };
+        let partition = partition_of_host(&flow.src.host, DEFAULT_IPV6_PREFIX, PARTITIONS);
+        let mut flow = Box::new(flow);
+        flow.boot = first;
+        send(partition, &mut |seq| {
+            flow.seq = seq;
+            Record::Flow(flow.clone())
+        })?;
+    }
+    for partition in 0..PARTITIONS {
+        send(partition, &mut |seq| Record::Mark(Box::new(mark(first, seq, first + span + PANE_US, false))))?;
+        send(partition, &mut |seq| Record::Mark(Box::new(mark(first, seq, first + span + PANE_US, true))))?;
+    }
+    Ok(())
 }

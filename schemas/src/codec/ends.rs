@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::error::DecodeError;
-use super::wire::{Input, Wire, put_long, put_octets};
+use super::wire::{Failed, Input, Wire, put_long, put_octets};
 use crate::flow::End;
 use crate::host::{Host, Text};
 
@@ -16,7 +16,7 @@ fn put_address(host: &Host, out: &mut Vec<u8>) {
 }
 
 /// An address; `None` where the host is known by name only.
-fn take_address(input: &mut Input<'_>) -> Result<Option<Host>, DecodeError> {
+fn take_address(input: &mut Input<'_>) -> Result<Option<Host>, Failed> {
     let octets = input.octets()?;
     if octets.is_empty() {
         return Ok(None);
@@ -27,7 +27,7 @@ fn take_address(input: &mut Input<'_>) -> Result<Option<Host>, DecodeError> {
     if let Ok(octets) = <[u8; 16]>::try_from(octets) {
         return Ok(Some(Host::V6(Ipv6Addr::from(octets))));
     }
-    Err(DecodeError::BadAddress { at: input.at() - octets.len(), length: octets.len() })
+    Err(input.fail(DecodeError::BadAddress { at: input.at() - octets.len(), length: octets.len() }))
 }
 
 /// The name field: the host's own name where it has no address, else the name beside the address.
@@ -42,11 +42,11 @@ fn put_name(host: &Host, beside: Option<&Text>, out: &mut Vec<u8>) {
 }
 
 /// The host and the name beside it.
-fn join(address: Option<Host>, name: Option<Text>, input: &Input<'_>) -> Result<(Host, Option<Text>), DecodeError> {
+fn join(address: Option<Host>, name: Option<Text>, input: &mut Input<'_>) -> Result<(Host, Option<Text>), Failed> {
     match (address, name) {
         (Some(host), beside) => Ok((host, beside)),
         (None, Some(name)) => Ok((Host::Name(name), None)),
-        (None, None) => Err(DecodeError::NoHost { at: input.at() }),
+        (None, None) => Err(input.fail(DecodeError::NoHost { at: input.at() })),
     }
 }
 
@@ -55,7 +55,7 @@ impl Wire for Host {
         put_address(self, out);
         put_name(self, None, out);
     }
-    fn read(input: &mut Input<'_>) -> Result<Self, DecodeError> {
+    fn read(input: &mut Input<'_>) -> Result<Self, Failed> {
         let address = take_address(input)?;
         let name = Wire::read(input)?;
         // A name beside a plain host's address has no place in the Rust type and identifies nothing.
@@ -72,7 +72,7 @@ impl Wire for End {
         self.country.put(out);
         self.asn.put(out);
     }
-    fn read(input: &mut Input<'_>) -> Result<Self, DecodeError> {
+    fn read(input: &mut Input<'_>) -> Result<Self, Failed> {
         let address = take_address(input)?;
         let port = Wire::read(input)?;
         let name = Wire::read(input)?;

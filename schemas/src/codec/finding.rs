@@ -1,7 +1,7 @@
 //! `weir.FindingV1` and `weir.AnomalyV1`: one body under two names. Field order is that of `avro/finding.avsc`.
 
 use super::error::DecodeError;
-use super::wire::{Input, Wire, put_octets, wire_record};
+use super::wire::{Failed, Input, Wire, put_octets, wire_record};
 use crate::finding::{
     Baseline, Contribution, EpisodeState, Evidence, EvidenceFlow, EvidenceSensor, Finding, Party, Provenance, Scope,
     ScopeKind, Severity, Technique, Window,
@@ -61,10 +61,11 @@ macro_rules! wire_word {
             fn put(&self, out: &mut Vec<u8>) {
                 put_octets(out, self.name().as_bytes());
             }
-            fn read(input: &mut Input<'_>) -> Result<Self, DecodeError> {
+            fn read(input: &mut Input<'_>) -> Result<Self, Failed> {
                 let word = input.text()?;
                 let known = [$(Self::$value),+].into_iter().find(|value| value.name() == word);
-                known.ok_or_else(|| DecodeError::UnknownWord { field: $field, value: word.chars().take(32).collect() })
+                let fault = || DecodeError::UnknownWord { field: $field, value: word.chars().take(32).collect() };
+                known.ok_or_else(|| input.fail(fault()))
             }
         }
     };

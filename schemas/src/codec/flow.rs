@@ -1,7 +1,7 @@
 //! `weir.FlowV1`: flow records and marks. Field order is that of `avro/flow.avsc`.
 
 use super::error::DecodeError;
-use super::wire::{Input, Wire, put_long, put_octets, wire_record};
+use super::wire::{Failed, Input, Wire, put_long, put_octets, wire_record};
 use crate::app::{App, Dns, DnsType, Http, Irc, Login, Ssh, Tls};
 use crate::flow::{
     Counts, End, EndReason, Flow, Initiator, Link, Mark, MarkStatus, Outcome, Record, Tcp, TcpFlags, Tunnel,
@@ -103,7 +103,7 @@ impl Wire for SynOptions {
         self.window.put(out);
         self.stack.put(out);
     }
-    fn read(input: &mut Input<'_>) -> Result<Self, DecodeError> {
+    fn read(input: &mut Input<'_>) -> Result<Self, Failed> {
         Ok(Self {
             mss: Wire::read(input)?,
             scale: Wire::read(input)?,
@@ -124,7 +124,7 @@ impl Wire for (Text, Text) {
         self.0.put(out);
         self.1.put(out);
     }
-    fn read(input: &mut Input<'_>) -> Result<Self, DecodeError> {
+    fn read(input: &mut Input<'_>) -> Result<Self, Failed> {
         Ok((Wire::read(input)?, Wire::read(input)?))
     }
 }
@@ -136,10 +136,10 @@ macro_rules! wire_number {
             fn put(&self, out: &mut Vec<u8>) {
                 put_long(out, *self as i64);
             }
-            fn read(input: &mut Input<'_>) -> Result<Self, DecodeError> {
+            fn read(input: &mut Input<'_>) -> Result<Self, Failed> {
                 let value = input.long()?;
                 let known = i32::try_from(value).ok().and_then(Self::from_wire);
-                known.ok_or(DecodeError::UnknownNumber { field: $field, value })
+                known.ok_or_else(|| input.fail(DecodeError::UnknownNumber { field: $field, value }))
             }
         }
     };
@@ -227,13 +227,13 @@ impl Wire for Record {
         }
     }
 
-    fn read(input: &mut Input<'_>) -> Result<Self, DecodeError> {
+    fn read(input: &mut Input<'_>) -> Result<Self, Failed> {
         let kind = input.long()?;
         if kind == KIND_AGGREGATE {
-            return Err(DecodeError::Aggregate);
+            return Err(input.fail(DecodeError::Aggregate));
         }
         if kind != KIND_FLOW && kind != KIND_MARK {
-            return Err(DecodeError::UnknownNumber { field: "kind", value: kind });
+            return Err(input.fail(DecodeError::UnknownNumber { field: "kind", value: kind }));
         }
         let sensor = Wire::read(input)?;
         let site = Wire::read(input)?;
@@ -281,8 +281,8 @@ impl Wire for Record {
                 let Flow { sensor, site, boot, seq, event_time: t, .. } = *flow;
                 Ok(Self::Mark(Box::new(Mark { sensor, site, boot, seq, t, end: block.end, status: block.status })))
             }
-            (KIND_FLOW, Some(_)) => Err(DecodeError::Blocks("flow")),
-            _ => Err(DecodeError::Blocks("mark")),
+            (KIND_FLOW, Some(_)) => Err(input.fail(DecodeError::Blocks("flow"))),
+            _ => Err(input.fail(DecodeError::Blocks("mark"))),
         }
     }
 }

@@ -100,9 +100,8 @@ impl Decoder {
             });
         }
         let mut input = Input::new(bytes, HEADER_LENGTH, &mut self.interner);
-        let value = T::read(&mut input)?;
-        input.finish()?;
-        Ok(value)
+        let value = T::read(&mut input).and_then(|value| input.finish().map(|()| value));
+        value.map_err(|failed| input.into_fault(failed))
     }
 
     /// A flow record or a mark. Kind `aggregate` is [`DecodeError::Aggregate`].

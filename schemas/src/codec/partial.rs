@@ -1,7 +1,7 @@
 //! `weir.PartialV1` and `weir.StateV1`. Field order is that of `avro/partial.avsc` and `avro/state.avsc`.
 
 use super::error::DecodeError;
-use super::wire::{Input, Wire, put_long, put_octets, wire_record};
+use super::wire::{Failed, Input, Wire, put_long, put_octets, wire_record};
 use crate::partial::{
     DistinctSet, Partial, PartialBody, PartialCounts, PartialFlow, PartialSensor, ReceiverCounts, ResponderCounts,
     SiteCounts,
@@ -18,7 +18,7 @@ impl Wire for Hash {
     fn put(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.0.to_be_bytes());
     }
-    fn read(input: &mut Input<'_>) -> Result<Self, DecodeError> {
+    fn read(input: &mut Input<'_>) -> Result<Self, Failed> {
         Ok(Self(u64::from_be_bytes(input.fixed()?)))
     }
 }
@@ -42,13 +42,13 @@ impl Wire for DistinctSet {
             }
         }
     }
-    fn read(input: &mut Input<'_>) -> Result<Self, DecodeError> {
+    fn read(input: &mut Input<'_>) -> Result<Self, Failed> {
         let hashes: Vec<Hash> = Wire::read(input)?;
         if !input.present()? {
             return Ok(Self::Exact(hashes.into_iter().map(|hash| hash.0).collect()));
         }
         if !hashes.is_empty() {
-            return Err(DecodeError::Blocks("distinct set"));
+            return Err(input.fail(DecodeError::Blocks("distinct set")));
         }
         Ok(Self::Registers(input.octets()?.to_vec()))
     }
@@ -68,7 +68,7 @@ impl Wire for PartialFlow {
         self.bytes.put(out);
         self.outcome.put(out);
     }
-    fn read(input: &mut Input<'_>) -> Result<Self, DecodeError> {
+    fn read(input: &mut Input<'_>) -> Result<Self, Failed> {
         Ok(Self {
             flow_id: Hash::read(input)?.0,
             community_id: Wire::read(input)?,
@@ -129,7 +129,7 @@ fn put_body(body: &PartialBody, out: &mut Vec<u8>) {
     }
 }
 
-fn take_body(input: &mut Input<'_>) -> Result<PartialBody, DecodeError> {
+fn take_body(input: &mut Input<'_>) -> Result<PartialBody, Failed> {
     let counts = Option::<PartialCounts>::read(input)?;
     let marker = Option::<Marker>::read(input)?;
     match (counts, marker) {
@@ -137,7 +137,7 @@ fn take_body(input: &mut Input<'_>) -> Result<PartialBody, DecodeError> {
         (None, Some(Marker { ended, complete, degraded, generation })) => {
             Ok(PartialBody::Marker { ended, complete, degraded, generation })
         }
-        _ => Err(DecodeError::Blocks("partial")),
+        _ => Err(input.fail(DecodeError::Blocks("partial"))),
     }
 }
 
@@ -150,7 +150,7 @@ impl Wire for Partial {
         Hash(self.rules_hash).put(out);
         put_body(&self.body, out);
     }
-    fn read(input: &mut Input<'_>) -> Result<Self, DecodeError> {
+    fn read(input: &mut Input<'_>) -> Result<Self, Failed> {
         Ok(Self {
             v: Wire::read(input)?,
             partition: Wire::read(input)?,
@@ -170,7 +170,7 @@ impl Wire for StateEntry {
         self.slot.put(out);
         put_octets(out, &self.body);
     }
-    fn read(input: &mut Input<'_>) -> Result<Self, DecodeError> {
+    fn read(input: &mut Input<'_>) -> Result<Self, Failed> {
         Ok(Self {
             v: Wire::read(input)?,
             epoch: Wire::read(input)?,

@@ -15,60 +15,93 @@ pub(crate) trait Wire: Sized {
     /// Appends the encoding.
     fn put(&self, out: &mut Vec<u8>);
     /// Reads one value.
-    fn read(input: &mut Input<'_>) -> Result<Self, DecodeError>;
+    fn read(input: &mut Input<'_>) -> Result<Self, Failed>;
 }
+
+/// Decoding failed; the [`Input`] knows why. A result that does not carry the reason fits into registers, and a record has more
+/// than a hundred numbers: carrying it took most of their time.
+#[derive(Debug)]
+pub(crate) struct Failed(());
 
 /// What is left of a value, and where its next byte stands.
 pub(crate) struct Input<'a> {
-    bytes: &'a [u8],
-    at: usize,
+    /// Bytes not read yet.
+    rest: &'a [u8],
+    /// Offset of the value's end.
+    end: usize,
     interner: &'a mut Interner,
+    /// Why it failed, once it has.
+    fault: DecodeError,
 }
 
 impl<'a> Input<'a> {
     /// Reads `bytes` from `at` on.
     pub(crate) fn new(bytes: &'a [u8], at: usize, interner: &'a mut Interner) -> Self {
-        Self { bytes, at, interner }
+        let fault = DecodeError::Truncated { at: bytes.len() };
+        Self { rest: bytes.get(at..).unwrap_or_default(), end: bytes.len(), interner, fault }
+    }
+
+    /// Keeps the reason.
+    #[cold]
+    pub(crate) fn fail(&mut self, fault: DecodeError) -> Failed {
+        self.fault = fault;
+        Failed(())
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn truncated(&mut self) -> Failed {
+        self.fail(DecodeError::Truncated { at: self.end })
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn out_of_range(&mut self, at: usize, value: i64) -> Failed {
+        self.fail(DecodeError::OutOfRange { at, value })
+    }
+
+    /// The reason of a failure.
+    pub(crate) fn into_fault(self, Failed(()): Failed) -> DecodeError {
+        self.fault
     }
 
     /// Offset of the next byte.
     pub(crate) fn at(&self) -> usize {
-        self.at
-    }
-
-    /// Bytes not read yet.
-    fn remaining(&self) -> usize {
-        self.bytes.len().saturating_sub(self.at)
+        self.end - self.rest.len()
     }
 
     /// Fails unless everything was read.
-    pub(crate) fn finish(&self) -> Result<(), DecodeError> {
-        match self.remaining() {
+    pub(crate) fn finish(&mut self) -> Result<(), Failed> {
+        match self.rest.len() {
             0 => Ok(()),
-            count => Err(DecodeError::TrailingBytes { at: self.at, count }),
+            count => Err(self.fail(DecodeError::TrailingBytes { at: self.at(), count })),
         }
     }
 
-    fn byte(&mut self) -> Result<u8, DecodeError> {
-        let Some(byte) = self.bytes.get(self.at) else {
-            return Err(DecodeError::Truncated { at: self.bytes.len() });
+    #[allow(clippy::inline_always)]
+    #[inline(always)]
+    fn byte(&mut self) -> Result<u8, Failed> {
+        let Some((byte, rest)) = self.rest.split_first() else {
+            return Err(self.truncated());
         };
-        self.at += 1;
+        self.rest = rest;
         Ok(*byte)
     }
 
-    fn slice(&mut self, length: usize) -> Result<&'a [u8], DecodeError> {
-        if length > self.remaining() {
-            return Err(DecodeError::Truncated { at: self.bytes.len() });
-        }
-        let slice = &self.bytes[self.at..self.at + length];
-        self.at += length;
+    #[inline]
+    fn slice(&mut self, length: usize) -> Result<&'a [u8], Failed> {
+        let Some((slice, rest)) = self.rest.split_at_checked(length) else {
+            return Err(self.truncated());
+        };
+        self.rest = rest;
         Ok(slice)
     }
 
     /// A zig-zag varint of at most 64 bits.
-    #[inline]
-    pub(crate) fn long(&mut self) -> Result<i64, DecodeError> {
+    // A record has more than a hundred numbers, most of one octet: a call for each costs more than reading it.
+    #[allow(clippy::inline_always)]
+    #[inline(always)]
+    pub(crate) fn long(&mut self) -> Result<i64, Failed> {
         let first = self.byte()?;
         if first < 0x80 {
             return Ok(unzigzag(u64::from(first)));
@@ -76,71 +109,96 @@ impl<'a> Input<'a> {
         self.long_rest(first)
     }
 
-    fn long_rest(&mut self, first: u8) -> Result<i64, DecodeError> {
-        let start = self.at - 1;
+    #[inline(never)]
+    fn long_rest(&mut self, first: u8) -> Result<i64, Failed> {
+        let start = self.at() - 1;
         let mut value = u64::from(first & 0x7f);
         for shift in (7..64).step_by(7) {
             let byte = self.byte()?;
             let last = byte < 0x80;
             // The tenth byte has room for one bit; a last byte of zero adds nothing to what came before.
             if (shift == 63 && byte > 1) || byte == 0 {
-                return Err(DecodeError::OverlongVarint { at: start });
+                return Err(self.fail(DecodeError::OverlongVarint { at: start }));
             }
             value |= u64::from(byte & 0x7f) << shift;
             if last {
                 return Ok(unzigzag(value));
             }
         }
-        Err(DecodeError::OverlongVarint { at: start })
+        Err(self.fail(DecodeError::OverlongVarint { at: start }))
     }
 
-    fn narrow<T: TryFrom<i64>>(&mut self) -> Result<T, DecodeError> {
-        let at = self.at;
+    #[allow(clippy::inline_always)]
+    #[inline(always)]
+    fn narrow<T: TryFrom<i64>>(&mut self) -> Result<T, Failed> {
+        let at = self.at();
         let value = self.long()?;
-        T::try_from(value).map_err(|_| DecodeError::OutOfRange { at, value })
+        T::try_from(value).map_err(|_| self.out_of_range(at, value))
     }
 
     /// The octets of a `bytes` or `string`.
-    pub(crate) fn octets(&mut self) -> Result<&'a [u8], DecodeError> {
-        let at = self.at;
+    #[inline]
+    pub(crate) fn octets(&mut self) -> Result<&'a [u8], Failed> {
+        let at = self.at();
         let length = self.long()?;
-        let length = usize::try_from(length).map_err(|_| DecodeError::NegativeLength { at })?;
+        let length = usize::try_from(length).map_err(|_| self.fail(DecodeError::NegativeLength { at }))?;
         self.slice(length)
     }
 
     /// A `string`.
-    pub(crate) fn text(&mut self) -> Result<&'a str, DecodeError> {
+    pub(crate) fn text(&mut self) -> Result<&'a str, Failed> {
         let octets = self.octets()?;
-        std::str::from_utf8(octets).map_err(|_| DecodeError::BadUtf8 { at: self.at - octets.len() })
+        self.utf8(octets)
+    }
+
+    /// The text that the octets just read are.
+    fn utf8(&mut self, octets: &'a [u8]) -> Result<&'a str, Failed> {
+        std::str::from_utf8(octets).map_err(|_| self.fail(DecodeError::BadUtf8 { at: self.at() - octets.len() }))
     }
 
     /// A `string`, shared.
-    pub(crate) fn shared_text(&mut self) -> Result<Text, DecodeError> {
-        let text = self.text()?;
+    pub(crate) fn shared_text(&mut self) -> Result<Text, Failed> {
+        let octets = self.octets()?;
+        if let Some(text) = self.interner.known(octets) {
+            return Ok(text);
+        }
+        let text = self.utf8(octets)?;
         Ok(self.interner.intern(text))
     }
 
     /// A `fixed` of N octets.
-    pub(crate) fn fixed<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
-        let mut octets = [0; N];
-        octets.copy_from_slice(self.slice(N)?);
-        Ok(octets)
+    #[inline]
+    pub(crate) fn fixed<const N: usize>(&mut self) -> Result<[u8; N], Failed> {
+        let Some((octets, rest)) = self.rest.split_first_chunk() else {
+            return Err(self.truncated());
+        };
+        self.rest = rest;
+        Ok(*octets)
     }
 
     /// The index of a union of null and one type: whether the value is there.
-    pub(crate) fn present(&mut self) -> Result<bool, DecodeError> {
-        let at = self.at;
+    #[inline]
+    pub(crate) fn present(&mut self) -> Result<bool, Failed> {
+        let at = self.at();
         match self.long()? {
             0 => Ok(false),
             1 => Ok(true),
-            index => Err(DecodeError::BadUnion { at, index }),
+            index => Err(self.fail(DecodeError::BadUnion { at, index })),
         }
     }
 
+    /// Whether the array that begins here ends here: most do.
+    #[inline]
+    fn skip_empty(&mut self) -> bool {
+        let Some((0, rest)) = self.rest.split_first() else { return false };
+        self.rest = rest;
+        true
+    }
+
     /// The blocks of an array or map: calls `item` for each item.
-    fn blocks(&mut self, mut item: impl FnMut(&mut Self) -> Result<(), DecodeError>) -> Result<(), DecodeError> {
+    fn blocks(&mut self, mut item: impl FnMut(&mut Self) -> Result<(), Failed>) -> Result<(), Failed> {
         loop {
-            let at = self.at;
+            let at = self.at();
             let count = self.long()?;
             if count == 0 {
                 return Ok(());
@@ -149,24 +207,25 @@ impl<'a> Input<'a> {
             let end = if count < 0 { Some(self.block_end(at)?) } else { None };
             let items = count.unsigned_abs();
             // No item of ours is empty: more items than bytes is a lie, told to make us allocate.
-            if items > self.remaining() as u64 {
-                return Err(DecodeError::BadBlock { at });
+            if items > self.rest.len() as u64 {
+                return Err(self.fail(DecodeError::BadBlock { at }));
             }
             for _ in 0..items {
                 item(self)?;
             }
-            if end.is_some_and(|end| end != self.at) {
-                return Err(DecodeError::BadBlock { at });
+            if end.is_some_and(|end| end != self.at()) {
+                return Err(self.fail(DecodeError::BadBlock { at }));
             }
         }
     }
 
-    fn block_end(&mut self, at: usize) -> Result<usize, DecodeError> {
-        let size = usize::try_from(self.long()?).map_err(|_| DecodeError::NegativeLength { at })?;
-        if size > self.remaining() {
-            return Err(DecodeError::BadBlock { at });
+    fn block_end(&mut self, at: usize) -> Result<usize, Failed> {
+        let size = self.long()?;
+        let size = usize::try_from(size).map_err(|_| self.fail(DecodeError::NegativeLength { at }))?;
+        if size > self.rest.len() {
+            return Err(self.fail(DecodeError::BadBlock { at }));
         }
-        Ok(self.at + size)
+        Ok(self.at() + size)
     }
 }
 
@@ -200,8 +259,9 @@ macro_rules! wire_integer {
             fn put(&self, out: &mut Vec<u8>) {
                 put_long(out, i64::from(*self));
             }
-            #[inline]
-            fn read(input: &mut Input<'_>) -> Result<Self, DecodeError> {
+            #[allow(clippy::inline_always)]
+            #[inline(always)]
+            fn read(input: &mut Input<'_>) -> Result<Self, Failed> {
                 input.narrow()
             }
         }
@@ -214,8 +274,9 @@ impl Wire for u64 {
     fn put(&self, out: &mut Vec<u8>) {
         put_long(out, self.cast_signed());
     }
-    #[inline]
-    fn read(input: &mut Input<'_>) -> Result<Self, DecodeError> {
+    #[allow(clippy::inline_always)]
+    #[inline(always)]
+    fn read(input: &mut Input<'_>) -> Result<Self, Failed> {
         Ok(input.long()?.cast_unsigned())
     }
 }
@@ -225,11 +286,11 @@ impl Wire for u128 {
         let octets = self.to_be_bytes();
         put_octets(out, &octets[self.leading_zeros() as usize / 8..]);
     }
-    fn read(input: &mut Input<'_>) -> Result<Self, DecodeError> {
+    fn read(input: &mut Input<'_>) -> Result<Self, Failed> {
         let octets = input.octets()?;
         let at = input.at() - octets.len();
         if octets.len() > 16 || octets.first() == Some(&0) {
-            return Err(DecodeError::BadWideNumber { at });
+            return Err(input.fail(DecodeError::BadWideNumber { at }));
         }
         Ok(octets.iter().fold(0, |value, octet| value << 8 | Self::from(*octet)))
     }
@@ -239,12 +300,12 @@ impl Wire for bool {
     fn put(&self, out: &mut Vec<u8>) {
         out.push(u8::from(*self));
     }
-    fn read(input: &mut Input<'_>) -> Result<Self, DecodeError> {
+    fn read(input: &mut Input<'_>) -> Result<Self, Failed> {
         let at = input.at();
         match input.byte()? {
             0 => Ok(false),
             1 => Ok(true),
-            value => Err(DecodeError::BadBoolean { at, value }),
+            value => Err(input.fail(DecodeError::BadBoolean { at, value })),
         }
     }
 }
@@ -253,7 +314,7 @@ impl Wire for f64 {
     fn put(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.to_le_bytes());
     }
-    fn read(input: &mut Input<'_>) -> Result<Self, DecodeError> {
+    fn read(input: &mut Input<'_>) -> Result<Self, Failed> {
         Ok(Self::from_le_bytes(input.fixed()?))
     }
 }
@@ -262,7 +323,7 @@ impl Wire for String {
     fn put(&self, out: &mut Vec<u8>) {
         put_octets(out, self.as_bytes());
     }
-    fn read(input: &mut Input<'_>) -> Result<Self, DecodeError> {
+    fn read(input: &mut Input<'_>) -> Result<Self, Failed> {
         Ok(input.text()?.to_owned())
     }
 }
@@ -272,7 +333,7 @@ impl Wire for Text {
     fn put(&self, out: &mut Vec<u8>) {
         put_octets(out, self.as_bytes());
     }
-    fn read(input: &mut Input<'_>) -> Result<Self, DecodeError> {
+    fn read(input: &mut Input<'_>) -> Result<Self, Failed> {
         input.shared_text()
     }
 }
@@ -281,7 +342,7 @@ impl<const N: usize> Wire for [u8; N] {
     fn put(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(self);
     }
-    fn read(input: &mut Input<'_>) -> Result<Self, DecodeError> {
+    fn read(input: &mut Input<'_>) -> Result<Self, Failed> {
         input.fixed()
     }
 }
@@ -290,7 +351,7 @@ impl<T: Wire> Wire for Box<T> {
     fn put(&self, out: &mut Vec<u8>) {
         (**self).put(out);
     }
-    fn read(input: &mut Input<'_>) -> Result<Self, DecodeError> {
+    fn read(input: &mut Input<'_>) -> Result<Self, Failed> {
         T::read(input).map(Self::new)
     }
 }
@@ -305,7 +366,7 @@ impl<T: Wire> Wire for Option<T> {
             }
         }
     }
-    fn read(input: &mut Input<'_>) -> Result<Self, DecodeError> {
+    fn read(input: &mut Input<'_>) -> Result<Self, Failed> {
         if input.present()? { T::read(input).map(Some) } else { Ok(None) }
     }
 }
@@ -325,7 +386,7 @@ impl<T: Wire> Wire for std::sync::Arc<[T]> {
     fn put(&self, out: &mut Vec<u8>) {
         put_items(self, out);
     }
-    fn read(input: &mut Input<'_>) -> Result<Self, DecodeError> {
+    fn read(input: &mut Input<'_>) -> Result<Self, Failed> {
         Vec::read(input).map(Self::from)
     }
 }
@@ -334,8 +395,11 @@ impl<T: Wire> Wire for Vec<T> {
     fn put(&self, out: &mut Vec<u8>) {
         put_items(self, out);
     }
-    fn read(input: &mut Input<'_>) -> Result<Self, DecodeError> {
+    fn read(input: &mut Input<'_>) -> Result<Self, Failed> {
         let mut items = Self::new();
+        if input.skip_empty() {
+            return Ok(items);
+        }
         input.blocks(|input| {
             items.push(T::read(input)?);
             Ok(())
@@ -355,7 +419,7 @@ impl<T: Wire> Wire for BTreeMap<String, T> {
         }
         out.push(0);
     }
-    fn read(input: &mut Input<'_>) -> Result<Self, DecodeError> {
+    fn read(input: &mut Input<'_>) -> Result<Self, Failed> {
         let mut entries = Self::new();
         input.blocks(|input| {
             entries.insert(String::read(input)?, T::read(input)?);
@@ -372,7 +436,7 @@ macro_rules! wire_record {
             fn put(&self, out: &mut Vec<u8>) {
                 $( $crate::codec::wire::Wire::put(&self.$field, out); )+
             }
-            fn read(input: &mut $crate::codec::wire::Input<'_>) -> Result<Self, $crate::codec::error::DecodeError> {
+            fn read(input: &mut $crate::codec::wire::Input<'_>) -> Result<Self, $crate::codec::wire::Failed> {
                 $( let $field = $crate::codec::wire::Wire::read(input)?; )+
                 Ok(Self { $($field),+ })
             }
