@@ -97,23 +97,30 @@ impl<K: Ord + Hash + Clone, V: Weigh> Bounded<K, V> {
 
     #[cold]
     fn prune(&mut self) {
-        let mut ranked: Vec<(u64, K)> = Vec::with_capacity(self.entries.len());
-        ranked.extend(self.entries.iter().map(|(key, value)| (value.weight(), key.clone())));
-        ranked.sort_unstable();
         let goal = self.share - self.share / 8;
-        let mut heaviest_leaving = 0;
-        for (weight, key) in ranked {
+        let mut ranked: Vec<(u64, K, usize)> = Vec::with_capacity(self.entries.len());
+        ranked.extend(self.entries.iter().map(|(key, value)| (value.weight(), key.clone(), value.heap_bytes())));
+        // Every entry frees its place at least: no more than these can have to leave, and only they need an order.
+        let most = (self.used - goal).div_ceil(Self::entry_bytes());
+        if most < ranked.len() {
+            ranked.select_nth_unstable(most);
+            ranked.truncate(most);
+        }
+        ranked.sort_unstable();
+        let mut last_leaving = None;
+        for (weight, key, heap_bytes) in ranked {
             if self.used <= goal {
                 break;
             }
-            let hash = self.seed.hash_of(&key);
-            if let Ok(found) = self.entries.find_entry(hash, |(known, _)| *known == key) {
-                let ((_, entry), _) = found.remove();
-                self.used -= Self::entry_bytes() + entry.heap_bytes();
-                heaviest_leaving = heaviest_leaving.max(weight);
-                self.evicted += 1;
-            }
+            self.used -= Self::entry_bytes() + heap_bytes;
+            self.evicted += 1;
+            last_leaving = Some((weight, key));
         }
+        let Some((heaviest_leaving, last_key)) = last_leaving else { return };
+        self.entries.retain(|(key, value)| {
+            let weight = value.weight();
+            weight > heaviest_leaving || (weight == heaviest_leaving && *key > last_key)
+        });
         // A key can leave once each time, and loses no more than the heaviest that left.
         self.error += heaviest_leaving;
     }
@@ -160,6 +167,8 @@ impl<K: Ord + Hash + Clone, V: Weigh> Bounded<K, V> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     struct Count(u64, Vec<u8>);
@@ -204,6 +213,34 @@ mod tests {
             table.into_sorted(|_, _| true).into_iter().map(|(key, count)| (key, count.0)).collect::<Vec<_>>()
         };
         assert_eq!(list(left), list(right));
+    }
+
+    proptest! {
+        #[test]
+        fn the_lightest_leave_until_an_eighth_is_free(
+            entries in prop::collection::btree_map(0_u32..500, (0_u64..6, 0_usize..200), 80..200)
+        ) {
+            let entry_bytes = Bounded::<u32, Count>::entry_bytes();
+            let mut table = Bounded::new(SHARE, HashSeed::default());
+            let mut plain: Vec<(u64, u32, usize)> = Vec::new();
+            for (key, (weight, bytes)) in entries {
+                let value = Count(weight, vec![0; bytes]);
+                table.update(&key, || value, |_| ());
+                plain.push((weight, key, bytes));
+                let used = |plain: &[(u64, u32, usize)]| plain.iter().map(|(_, _, bytes)| entry_bytes + bytes).sum::<usize>();
+                if used(&plain) > SHARE {
+                    plain.sort_unstable();
+                    while used(&plain) > SHARE - SHARE / 8 {
+                        plain.remove(0);
+                    }
+                }
+                prop_assert_eq!(table.used(), used(&plain));
+            }
+            plain.sort_unstable_by_key(|(_, key, _)| *key);
+            let list: Vec<_> =
+                table.into_sorted(|_, _| true).into_iter().map(|(key, count)| (count.0, key, count.1.len())).collect();
+            prop_assert_eq!(list, plain);
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What a closed pane leaves behind for longer windows: bounded counts per key that merge by addition and union.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
@@ -373,7 +374,7 @@ impl SourceSummary {
     }
 }
 
-/// Keeps the heaviest entries whose encodings fit into `bytes`; returns how many left, and the greatest weight among them.
+/// Keeps the heaviest entries (of equal weight, the greatest keys) whose encodings fit into `bytes`; returns how many left, and the greatest weight among them.
 pub fn keep_heaviest<K, V>(entries: &mut Sorted<K, V>, bytes: usize) -> (u64, u64)
 where
     K: Ord + Clone + Serialize,
@@ -384,24 +385,33 @@ where
     if sizes.iter().sum::<usize>() <= bytes {
         return (0, 0);
     }
-    let mut ranked: Vec<(u64, K, usize)> =
-        entries.iter().zip(sizes).map(|((key, value), size)| (value.weight(), key.clone(), size)).collect();
-    ranked.sort_unstable_by(|left, right| (right.0, &right.1).cmp(&(left.0, &left.1)));
-    let mut room = bytes;
-    let mut leaving: BTreeSet<K> = BTreeSet::new();
-    let mut heaviest_lost = 0;
-    for (weight, key, size) in ranked {
-        if let Some(rest) = room.checked_sub(size) {
-            room = rest;
-            continue;
-        }
-        // Nothing lighter may stay when something heavier had to leave.
-        room = 0;
-        heaviest_lost = heaviest_lost.max(weight);
-        leaving.insert(key);
+    let least = sizes.iter().copied().min().unwrap_or_default().max(1);
+    let mut ranked: Vec<(Reverse<(u64, &K)>, usize)> =
+        entries.iter().zip(sizes).map(|((key, value), size)| (Reverse((value.weight(), key)), size)).collect();
+    // No more than these have room, and only they need an order; the one after them is the first that has none for sure.
+    let most = bytes / least;
+    if most + 1 < ranked.len() {
+        ranked.select_nth_unstable(most);
+        ranked.truncate(most + 1);
     }
-    entries.retain(|key, _| !leaving.contains(key));
-    (leaving.len() as u64, heaviest_lost)
+    ranked.sort_unstable();
+    let mut room = bytes;
+    let first_leaving = ranked.into_iter().find(|(_, size)| match room.checked_sub(*size) {
+        Some(rest) => {
+            room = rest;
+            false
+        }
+        None => true,
+    });
+    let Some((Reverse((heaviest_lost, key)), _)) = first_leaving else { return (0, 0) };
+    let key = key.clone();
+    let before = entries.len();
+    // Nothing lighter may stay when something heavier had to leave.
+    entries.retain(|known, value| {
+        let weight = value.weight();
+        weight > heaviest_lost || (weight == heaviest_lost && *known > key)
+    });
+    ((before - entries.len()) as u64, heaviest_lost)
 }
 
 /// The window of event time that a merge of panes covers.
