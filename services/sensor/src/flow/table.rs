@@ -197,7 +197,8 @@ impl FlowTable {
         true
     }
 
-    /// The least event time of what was taken in and not yet exported.
+    /// The least event time of what was taken in and not yet exported. Fragments that wait for the rest of their datagram have
+    /// none yet: it will not be before that of the newest packet.
     #[must_use]
     pub fn least_unsent(&self) -> Option<Micros> {
         let (_, pane) = self.panes.first_key_value()?;
