@@ -1,7 +1,5 @@
 //! What the source stage hands to the site stage at each pane's close: mergeable integers, never verdicts.
 
-use std::fmt::{self, Write as _};
-
 use serde::{Deserialize, Serialize};
 
 use crate::host::{Host, Text};
@@ -153,8 +151,9 @@ impl PartialCounts {
     }
 
     /// One record for each of `count` partitions, at least one: each key goes where `place`, which stays below their number, says.
+    /// A site's key is its name.
     #[must_use]
-    pub fn split(self, count: u32, place: impl Fn(&str) -> u32) -> Vec<Self> {
+    pub fn split(self, count: u32, place: impl Fn(&Host) -> u32) -> Vec<Self> {
         let part = || Self {
             sensor_sets: self.sensor_sets.clone(),
             receivers_error: self.receivers_error,
@@ -163,13 +162,7 @@ impl PartialCounts {
         };
         let mut parts: Vec<Self> = (0..count.max(1)).map(|_| part()).collect();
         let last = parts.len() - 1;
-        let mut key = String::new();
-        let mut place_of = |displayed: &dyn fmt::Display| {
-            key.clear();
-            // Writing to a String does not fail.
-            let _ = write!(key, "{displayed}");
-            (place(&key) as usize).min(last)
-        };
+        let place_of = |host: &Host| (place(host) as usize).min(last);
         for receiver in self.receivers {
             parts[place_of(&receiver.host)].receivers.push(receiver);
         }
@@ -177,7 +170,7 @@ impl PartialCounts {
             parts[place_of(&responder.host)].responders.push(responder);
         }
         for site in self.sites {
-            parts[place_of(&site.site)].sites.push(site);
+            parts[place_of(&Host::Name(site.site.clone()))].sites.push(site);
         }
         parts
     }

@@ -40,6 +40,14 @@ pub fn fingerprint(bytes: &[u8]) -> Result<u64, DecodeError> {
     Ok(u64::from_le_bytes(fingerprint))
 }
 
+/// Whether bytes claim to be a flow record of this version: no mark, nor anything else.
+#[must_use]
+pub fn is_flow(bytes: &[u8]) -> bool {
+    // The kind is the record's first number, and zero is one octet.
+    let is_kind_flow = bytes.get(HEADER_LENGTH) == Some(&0);
+    is_kind_flow && fingerprint(bytes) == Ok(schema::FLOW.fingerprint)
+}
+
 fn encode<T: Wire>(schema: &Schema, value: &T, out: &mut Vec<u8>) {
     out.extend_from_slice(&MARKER);
     out.extend_from_slice(&schema.fingerprint.to_le_bytes());

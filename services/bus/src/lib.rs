@@ -73,8 +73,7 @@ pub struct Delivery {
     pub offset: i64,
     /// The log's append time.
     pub append_time: Micros,
-    /// Key text. Kafka's reader leaves it out where the value was decoded: nobody reads it, and it is one more allocation
-    /// for every record.
+    /// Key text. Kafka's reader leaves it out where the value is decoded: nobody reads it.
     pub key: String,
     /// Value.
     pub value: Value,

@@ -21,7 +21,7 @@ pub enum Event {
     Record {
         /// Partition of the input.
         partition: u32,
-        /// The record.
+        /// The record. A flow record's value may still be as it was sent ([`Value::Bytes`](crate::Value::Bytes)).
         delivery: Delivery,
     },
     /// A started partition has no more for now. Told each time that its end is met.

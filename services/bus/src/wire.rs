@@ -4,14 +4,25 @@ use std::cell::RefCell;
 
 use weir_schemas::{codec, schema};
 
-use crate::Value;
 use crate::codec::{Codec, CodecError};
+use crate::{Delivery, Value};
 
 /// Encodes and decodes every kind of value that topics hold.
 #[derive(Debug, Default)]
 pub struct AvroCodec {
     /// Shares texts that repeat; one thread owns a bus, so nobody else borrows it.
     decoder: RefCell<codec::Decoder>,
+}
+
+impl AvroCodec {
+    /// Decodes a value that came as it was sent; what cannot be decoded stays as it is.
+    pub(crate) fn open(&self, topic: &str, delivery: &mut Delivery) {
+        if let Value::Bytes(bytes) = &delivery.value
+            && let Ok(value) = self.decode(topic, bytes)
+        {
+            delivery.value = value;
+        }
+    }
 }
 
 impl Codec for AvroCodec {

@@ -1,10 +1,13 @@
 //! From a task's checkpoint to messages: findings, partials, dead letters and state, each in its topic and partition.
 
 use weir_bus::dead::{Origin, bytes_of, dead_letter};
-use weir_bus::partition::{DEFAULT_IPV6_PREFIX, key_of, partition_of};
+use weir_bus::partition::{DEFAULT_IPV6_PREFIX, key_of, partition_of, partition_of_host};
 use weir_bus::{Delivery, Headers, Message, Value};
 use weir_engine::Outbox;
 use weir_schemas::{Partial, PartialBody, Record, StateEntry, codec};
+
+/// A receiver's or responder's key is all of its address: prefix length, bits.
+const WHOLE_ADDRESS: u8 = 128;
 
 /// Topics and group of a stage.
 #[derive(Clone, Debug)]
@@ -74,7 +77,7 @@ fn send_partial(partial: Partial, topic: &str, count: u32, headers: &Headers, me
     };
     match body {
         PartialBody::Counts(counts) => {
-            let parts = counts.split(count, |key| partition_of(key, count));
+            let parts = counts.split(count, |key| partition_of_host(key, WHOLE_ADDRESS, count));
             for (part, partition) in parts.into_iter().zip(0..).filter(|(part, _)| !part.is_empty()) {
                 send(partition, PartialBody::Counts(part), Headers::new());
             }

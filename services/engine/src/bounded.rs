@@ -58,7 +58,17 @@ impl<K: Ord + Hash + Clone, V: Weigh> Bounded<K, V> {
 
     /// Changes the entry of `key`, made by `new` when missing; returns what `change` returns.
     pub fn update<R>(&mut self, key: &K, new: impl FnOnce() -> V, change: impl FnOnce(&mut V) -> R) -> R {
-        let hash = self.seed.hash_of(key);
+        self.update_hashed(self.seed.hash_of(key), key, new, change)
+    }
+
+    /// Likewise, by one who has the key's hash already.
+    pub fn update_hashed<R>(
+        &mut self,
+        hash: u64,
+        key: &K,
+        new: impl FnOnce() -> V,
+        change: impl FnOnce(&mut V) -> R,
+    ) -> R {
         if let Some((_, entry)) = self.entries.find_mut(hash, |(known, _)| known == key) {
             let before = entry.heap_bytes();
             let result = change(entry);

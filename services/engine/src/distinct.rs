@@ -21,11 +21,41 @@ pub const STANDARD_ERROR: f64 = 0.033;
 
 /// A set of hashes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Distinct(DistinctSet);
+#[serde(from = "DistinctSet", into = "DistinctSet")]
+pub struct Distinct(Kept);
+
+/// What is kept of a set. Most sets hold one thing for ever: it needs no list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Kept {
+    One(u64),
+    Set(DistinctSet),
+}
+
+/// Places that a list has for its first entries.
+const FIRST_PLACES: usize = 4;
 
 impl Default for Distinct {
     fn default() -> Self {
-        Self(DistinctSet::Exact(Vec::new()))
+        Self(Kept::Set(DistinctSet::Exact(Vec::new())))
+    }
+}
+
+impl From<DistinctSet> for Distinct {
+    /// The set as it is, trusted.
+    fn from(set: DistinctSet) -> Self {
+        match set {
+            DistinctSet::Exact(hashes) if hashes.len() == 1 => Self(Kept::One(hashes[0])),
+            set => Self(Kept::Set(set)),
+        }
+    }
+}
+
+impl From<Distinct> for DistinctSet {
+    fn from(distinct: Distinct) -> Self {
+        match distinct.0 {
+            Kept::One(hash) => Self::Exact(vec![hash]),
+            Kept::Set(set) => set,
+        }
     }
 }
 
@@ -37,7 +67,18 @@ impl Distinct {
 
     fn insert_kept(&mut self, hash: u64) -> bool {
         match &mut self.0 {
-            DistinctSet::Exact(hashes) => {
+            Kept::One(only) if *only == hash => false,
+            Kept::One(only) => {
+                let mut hashes = Vec::with_capacity(FIRST_PLACES);
+                hashes.extend([hash.min(*only), hash.max(*only)]);
+                self.0 = Kept::Set(DistinctSet::Exact(hashes));
+                true
+            }
+            Kept::Set(DistinctSet::Exact(hashes)) if hashes.is_empty() => {
+                self.0 = Kept::One(hash);
+                true
+            }
+            Kept::Set(DistinctSet::Exact(hashes)) => {
                 let Err(place) = hashes.binary_search(&hash) else { return false };
                 if hashes.len() < EXACT_LIMIT {
                     hashes.insert(place, hash);
@@ -45,10 +86,10 @@ impl Distinct {
                 }
                 let mut registers = registers_of(hashes);
                 set_register(&mut registers, hash);
-                self.0 = DistinctSet::Registers(registers);
+                self.0 = Kept::Set(DistinctSet::Registers(registers));
                 false
             }
-            DistinctSet::Registers(registers) => {
+            Kept::Set(DistinctSet::Registers(registers)) => {
                 set_register(registers, hash);
                 false
             }
@@ -57,19 +98,26 @@ impl Distinct {
 
     /// Adds another set.
     pub fn merge(&mut self, other: &Self) {
-        match (&mut self.0, &other.0) {
-            (_, DistinctSet::Exact(hashes)) => {
+        let theirs = match &other.0 {
+            Kept::One(hash) => {
+                self.insert_kept(*hash);
+                return;
+            }
+            Kept::Set(DistinctSet::Exact(hashes)) => {
                 for hash in hashes {
                     self.insert_kept(*hash);
                 }
+                return;
             }
-            (DistinctSet::Registers(mine), DistinctSet::Registers(theirs)) => merge_registers(mine, theirs),
-            (DistinctSet::Exact(hashes), DistinctSet::Registers(theirs)) => {
-                let mut registers = registers_of(hashes);
-                merge_registers(&mut registers, theirs);
-                self.0 = DistinctSet::Registers(registers);
-            }
-        }
+            Kept::Set(DistinctSet::Registers(registers)) => registers,
+        };
+        let mut merged = match &mut self.0 {
+            Kept::One(hash) => registers_of(&[*hash]),
+            Kept::Set(DistinctSet::Exact(hashes)) => registers_of(hashes),
+            Kept::Set(DistinctSet::Registers(registers)) => std::mem::take(registers),
+        };
+        merge_registers(&mut merged, theirs);
+        self.0 = Kept::Set(DistinctSet::Registers(merged));
     }
 
     /// Adds a set from a partial; malformed ones count as far as they hold.
@@ -88,33 +136,38 @@ impl Distinct {
     #[must_use]
     pub fn count(&self) -> u64 {
         match &self.0 {
-            DistinctSet::Exact(hashes) => hashes.len() as u64,
-            DistinctSet::Registers(registers) => estimate(registers).max(EXACT_LIMIT as u64 + 1),
+            Kept::One(_) => 1,
+            Kept::Set(DistinctSet::Exact(hashes)) => hashes.len() as u64,
+            Kept::Set(DistinctSet::Registers(registers)) => estimate(registers).max(EXACT_LIMIT as u64 + 1),
         }
     }
 
     /// Whether [`Self::count`] is exact.
     #[must_use]
     pub fn is_exact(&self) -> bool {
-        matches!(self.0, DistinctSet::Exact(_))
+        !matches!(self.0, Kept::Set(DistinctSet::Registers(_)))
     }
 
     /// Whether nothing was added.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        matches!(&self.0, DistinctSet::Exact(hashes) if hashes.is_empty())
+        matches!(&self.0, Kept::Set(DistinctSet::Exact(hashes)) if hashes.is_empty())
     }
 
-    /// The set as it travels in a partial, to look at.
+    /// Hashes, or octets of registers, that travel in a partial.
     #[must_use]
-    pub fn as_wire(&self) -> &DistinctSet {
-        &self.0
+    pub fn wire_length(&self) -> WireLength {
+        match &self.0 {
+            Kept::One(_) => WireLength::Hashes(1),
+            Kept::Set(DistinctSet::Exact(hashes)) => WireLength::Hashes(hashes.len()),
+            Kept::Set(DistinctSet::Registers(registers)) => WireLength::Registers(registers.len()),
+        }
     }
 
     /// The set as it travels in a partial, without copying it.
     #[must_use]
     pub fn into_wire(self) -> DistinctSet {
-        self.0
+        self.into()
     }
 
     /// The set from a partial; malformed ones (unsorted, wrong size) are rebuilt as far as they hold.
@@ -133,19 +186,29 @@ impl Distinct {
                 for (mine, theirs) in fixed.iter_mut().zip(registers) {
                     *mine = (*theirs).min((HASH_BITS - REGISTER_BITS + 1) as u8);
                 }
-                Self(DistinctSet::Registers(fixed))
+                Self(Kept::Set(DistinctSet::Registers(fixed)))
             }
         }
     }
 
-    /// Bytes on the heap.
+    /// Bytes on the heap, as if a list held even one: what a share of memory holds does not hang on how it is kept.
     #[must_use]
     pub fn heap_bytes(&self) -> usize {
         match &self.0 {
-            DistinctSet::Exact(hashes) => hashes.capacity() * size_of::<u64>(),
-            DistinctSet::Registers(registers) => registers.capacity(),
+            Kept::One(_) => FIRST_PLACES * size_of::<u64>(),
+            Kept::Set(DistinctSet::Exact(hashes)) => hashes.capacity() * size_of::<u64>(),
+            Kept::Set(DistinctSet::Registers(registers)) => registers.capacity(),
         }
     }
+}
+
+/// How long a set is in a partial.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WireLength {
+    /// Hashes of eight octets.
+    Hashes(usize),
+    /// Registers of one octet.
+    Registers(usize),
 }
 
 fn set_register(registers: &mut [u8], hash: u64) {
@@ -206,6 +269,23 @@ mod tests {
         }
     }
 
+    #[test]
+    fn state_is_what_it_was_when_every_set_was_a_list() {
+        for items in [0_u64, 1, 2, 5, 301] {
+            let mut distinct = Distinct::default();
+            for hash in hashes(0..items) {
+                distinct.insert(hash);
+            }
+            let bytes = postcard::to_stdvec(&distinct).unwrap();
+            assert_eq!(bytes, postcard::to_stdvec(&distinct.clone().into_wire()).unwrap());
+            assert_eq!(postcard::from_bytes::<Distinct>(&bytes).unwrap(), distinct);
+            // The list's own capacity, as it grew by insertion.
+            let places = if items == 0 { 0 } else { (items as usize).next_power_of_two().max(FIRST_PLACES) };
+            let expected = if distinct.is_exact() { places * size_of::<u64>() } else { REGISTERS };
+            assert_eq!(distinct.heap_bytes(), expected, "{items}");
+        }
+    }
+
     proptest! {
         #[test]
         fn state_depends_on_the_set_alone(
@@ -232,7 +312,9 @@ mod tests {
             second.merge(&keep);
             prop_assert_eq!(&first, &whole);
             prop_assert_eq!(&second, &whole);
-            prop_assert_eq!(Distinct::from_wire(whole.as_wire()), whole);
+            let wire = whole.clone().into_wire();
+            prop_assert_eq!(&Distinct::from_wire(&wire), &whole);
+            prop_assert_eq!(Distinct::from(wire), whole);
         }
     }
 }

@@ -44,6 +44,13 @@ impl Halves {
     pub const BOTH: Self = Self { forward: true, reverse: true };
 }
 
+/// Hashes of a record's ends, which several tables are keyed by.
+#[derive(Clone, Copy, Debug)]
+struct Hashes {
+    source: u64,
+    responder: u64,
+}
+
 /// What arrived at one host.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PaneReceiver {
@@ -161,7 +168,8 @@ impl Pane {
             forward: if flow.vantage & 1 != 0 { mask } else { 0 },
             reverse: if flow.vantage & 2 != 0 { mask } else { 0 },
         };
-        self.add_volume(flow, halves, seen_by);
+        let hashes = Hashes { source: self.seed.hash_of(&flow.src.host), responder: self.seed.hash_of(&flow.dst.host) };
+        self.add_volume(flow, halves, seen_by, hashes);
         if flow.export_index == 0 && !flow.initiator.is_evidence() {
             self.undirected += 1;
         }
@@ -170,17 +178,17 @@ impl Pane {
         }
         let technique = Technique::of(flow);
         if flow.proto == 6 {
-            self.add_responder(flow, technique == Some(Technique::Tcp), seen_by);
+            self.add_responder(flow, technique == Some(Technique::Tcp), seen_by, hashes.source);
         }
         let technique = technique?;
         if technique == Technique::Tcp {
-            self.add_source(flow, seen_by);
+            self.add_source(flow, seen_by, hashes.source);
         }
-        self.add_sweep(flow, technique, seen_by);
+        self.add_sweep(flow, technique, seen_by, hashes.responder);
         self.add_pair(flow, technique, seen_by, rules)
     }
 
-    fn add_volume(&mut self, flow: &Flow, halves: Halves, seen_by: SeenBy) {
+    fn add_volume(&mut self, flow: &Flow, halves: Halves, seen_by: SeenBy, hashes: Hashes) {
         let scale = u64::from(flow.sampling.max(1));
         let (forward, reverse) = (&flow.fwd, &flow.rev);
         let mut packets = 0;
@@ -188,13 +196,25 @@ impl Pane {
         if halves.forward && forward.packets > 0 {
             // An answer is never unsolicited: only what reaches a responder that has sent nothing in the flow.
             let unsolicited = if flow.rev.total_packets == 0 { forward.packets } else { 0 };
-            self.receive(&flow.dst.host, forward.packets * scale, forward.bytes * scale, unsolicited * scale, seen_by);
+            let counts = PaneReceiver {
+                packets: forward.packets * scale,
+                bytes: forward.bytes * scale,
+                unsolicited_packets: unsolicited * scale,
+                seen_by,
+            };
+            self.receive(&flow.dst.host, hashes.responder, &counts);
             packets += forward.packets * scale;
             bytes += forward.bytes * scale;
         }
         if halves.reverse && reverse.packets > 0 {
             let unsolicited = if flow.fwd.total_packets == 0 { reverse.packets } else { 0 };
-            self.receive(&flow.src.host, reverse.packets * scale, reverse.bytes * scale, unsolicited * scale, seen_by);
+            let counts = PaneReceiver {
+                packets: reverse.packets * scale,
+                bytes: reverse.bytes * scale,
+                unsolicited_packets: unsolicited * scale,
+                seen_by,
+            };
+            self.receive(&flow.src.host, hashes.source, &counts);
             packets += reverse.packets * scale;
             bytes += reverse.bytes * scale;
         }
@@ -212,21 +232,20 @@ impl Pane {
         site.seen_by.merge(seen_by);
     }
 
-    fn receive(&mut self, host: &Host, packets: u64, bytes: u64, unsolicited: u64, seen_by: SeenBy) {
-        self.receivers.update(host, PaneReceiver::default, |counts| {
-            counts.packets += packets;
-            counts.bytes += bytes;
-            counts.unsolicited_packets += unsolicited;
-            counts.seen_by.merge(seen_by);
+    fn receive(&mut self, host: &Host, hash: u64, arrived: &PaneReceiver) {
+        self.receivers.update_hashed(hash, host, PaneReceiver::default, |counts| {
+            counts.packets += arrived.packets;
+            counts.bytes += arrived.bytes;
+            counts.unsolicited_packets += arrived.unsolicited_packets;
+            counts.seen_by.merge(arrived.seen_by);
         });
     }
 
-    fn add_responder(&mut self, flow: &Flow, is_attempt: bool, seen_by: SeenBy) {
+    fn add_responder(&mut self, flow: &Flow, is_attempt: bool, seen_by: SeenBy, source: u64) {
         let syn = flow.tcp.as_ref().map_or(0, |tcp| u64::from(tcp.fwd.syn));
         if syn == 0 && !is_attempt {
             return;
         }
-        let source = self.seed.hash_of(&flow.src.host);
         self.responders.update(&(flow.dst.host.clone(), flow.dst.port), PaneResponder::default, |counts| {
             // A record without flag counts (a flow log) stands for one SYN.
             counts.syn += syn.max(u64::from(is_attempt));
@@ -249,8 +268,8 @@ impl Pane {
         });
     }
 
-    fn add_source(&mut self, flow: &Flow, seen_by: SeenBy) {
-        self.sources.update(&flow.src.host, SourceCounts::default, |counts| {
+    fn add_source(&mut self, flow: &Flow, seen_by: SeenBy, hash: u64) {
+        self.sources.update_hashed(hash, &flow.src.host, SourceCounts::default, |counts| {
             counts.attempts += 1;
             match flow.outcome {
                 Outcome::Completed => counts.completed += 1,
@@ -263,7 +282,7 @@ impl Pane {
         });
     }
 
-    fn add_sweep(&mut self, flow: &Flow, technique: Technique, seen_by: SeenBy) {
+    fn add_sweep(&mut self, flow: &Flow, technique: Technique, seen_by: SeenBy, target: u64) {
         if !matches!(technique, Technique::Tcp | Technique::Udp | Technique::Icmp | Technique::Arp) {
             return;
         }
@@ -275,7 +294,6 @@ impl Pane {
             }
             return;
         }
-        let target = self.seed.hash_of(&flow.dst.host);
         self.sweeps.update(&key, SweepCounts::default, |counts| {
             counts.failed += 1;
             counts.targets.insert(target);

@@ -2,11 +2,10 @@
 //!
 //! Counts go before evidence: what room they leave has the flows of the responders with most incomplete SYNs.
 
-use weir_schemas::partial::{
-    DistinctSet, PartialCounts, PartialFlow, PartialSensor, ReceiverCounts, ResponderCounts, SiteCounts,
-};
+use weir_schemas::partial::{PartialCounts, PartialFlow, PartialSensor, ReceiverCounts, ResponderCounts, SiteCounts};
 use weir_schemas::{Host, Text};
 
+use crate::distinct::{Distinct, WireLength};
 use crate::fit::fit;
 use crate::pane::{PaneReceiver, PaneResponder, PaneSite};
 use crate::site_summary::{CARRIED_BYTES, RELEVANT_SYN};
@@ -45,10 +44,10 @@ fn host_bytes(host: &Host) -> usize {
     }
 }
 
-fn set_bytes(set: &DistinctSet) -> usize {
-    match set {
-        DistinctSet::Exact(hashes) => 8 * hashes.len() + 4,
-        DistinctSet::Registers(registers) => registers.len() + 4,
+fn set_bytes(set: &Distinct) -> usize {
+    match set.wire_length() {
+        WireLength::Hashes(count) => 8 * count + 4,
+        WireLength::Registers(count) => count + 4,
     }
 }
 
@@ -69,7 +68,7 @@ pub(crate) fn tell(tables: PaneTables, bytes: usize, partitions: u32, sensors: S
     );
     let mut room = bytes / 8 * 5;
     let responder_bytes = |((host, _), counts): &((Host, u16), PaneResponder)| {
-        host_bytes(host) + 3 + NUMBERS + set_bytes(counts.sources.as_wire())
+        host_bytes(host) + 3 + NUMBERS + set_bytes(&counts.sources)
     };
     let responders = fit(
         tables.responders,

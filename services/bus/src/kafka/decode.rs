@@ -13,6 +13,17 @@ use crate::{Delivery, Headers, Value};
 
 const MILLISECOND_US: i64 = 1_000;
 
+/// The delivery that a message of `topic` is, for one who takes it by and by. Flow records stay as they are: they may wait long
+/// for their turn, and decoded they would take four times the memory, and be out of the cache by then.
+pub(super) fn queued_delivery_of(topic: &str, codec: &AvroCodec, message: &BorrowedMessage<'_>) -> Delivery {
+    let payload = message.payload().unwrap_or_default();
+    if !weir_schemas::codec::is_flow(payload) {
+        return delivery_of(topic, codec, message);
+    }
+    // Flow records have no headers that anybody reads, and looking costs more than decoding a field.
+    delivery(message, key_of(message), Value::Bytes(payload.to_vec()), Headers::new())
+}
+
 /// The delivery that a message of `topic` is. Bytes that cannot be decoded stay as they are, with their key.
 pub(super) fn delivery_of(topic: &str, codec: &AvroCodec, message: &BorrowedMessage<'_>) -> Delivery {
     let payload = message.payload().unwrap_or_default();
@@ -20,19 +31,14 @@ pub(super) fn delivery_of(topic: &str, codec: &AvroCodec, message: &BorrowedMess
         Ok(value) => (String::new(), value),
         Err(_) => (key_of(message), Value::Bytes(payload.to_vec())),
     };
-    let headers = if matches!(value, Value::Record(Record::Flow(_))) {
-        // Flow records have none that anybody reads, and looking costs more than decoding a field.
-        Headers::new()
-    } else {
-        message.headers().map(headers_of).unwrap_or_default()
-    };
-    Delivery {
-        offset: message.offset(),
-        append_time: message.timestamp().to_millis().unwrap_or_default() * MILLISECOND_US,
-        key,
-        value,
-        headers,
-    }
+    let is_flow = matches!(value, Value::Record(Record::Flow(_)));
+    let headers = if is_flow { Headers::new() } else { message.headers().map(headers_of).unwrap_or_default() };
+    delivery(message, key, value, headers)
+}
+
+fn delivery(message: &BorrowedMessage<'_>, key: String, value: Value, headers: Headers) -> Delivery {
+    let append_time = message.timestamp().to_millis().unwrap_or_default() * MILLISECOND_US;
+    Delivery { offset: message.offset(), append_time, key, value, headers }
 }
 
 fn key_of(message: &BorrowedMessage<'_>) -> String {

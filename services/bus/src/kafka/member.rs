@@ -281,7 +281,7 @@ impl KafkaMember {
             Some(Ok(message)) => {
                 if let Some(partition) = self.positions.advance(message.partition(), message.offset()) {
                     let topic = &self.membership.topic;
-                    let mut delivery = decode::delivery_of(topic, &self.codec, &message);
+                    let mut delivery = decode::queued_delivery_of(topic, &self.codec, &message);
                     if let Err(error) = resolve(topic, &mut delivery, &mut self.writers, reader, &self.notices) {
                         // Not known what it is: it is to come again.
                         drop(message);

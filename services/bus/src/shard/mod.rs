@@ -21,6 +21,7 @@ pub use task::{Due, PartitionCounts, Place, Recovery, Refusal, ResetCause, Seale
 
 use crate::member::{Event, Member, MemberError, OffsetCommit, Remedy};
 use crate::transaction::{Outcome, transact};
+use crate::wire::AvroCodec;
 use align::{Alignment, no_later};
 use restore::Attempt;
 use slot::{Restoring, Running, Slot};
@@ -87,6 +88,7 @@ pub struct Shard<M: Member, T: Task> {
     member: M,
     settings: ShardSettings,
     task_settings: T::Settings,
+    codec: AvroCodec,
     slots: BTreeMap<u32, Slot<T>>,
     /// Assigned beyond what may be taken.
     refused: BTreeSet<u32>,
@@ -114,6 +116,7 @@ impl<M: Member, T: Task> Shard<M, T> {
             member,
             settings,
             task_settings,
+            codec: AvroCodec::default(),
             slots: BTreeMap::new(),
             refused: BTreeSet::new(),
             was_assigned: false,
@@ -383,7 +386,8 @@ impl<M: Member, T: Task> Shard<M, T> {
                 {
                     break;
                 }
-                let Some(delivery) = running.pending.pop_front() else { break };
+                let Some(mut delivery) = running.pending.pop_front() else { break };
+                self.codec.open(&self.settings.input, &mut delivery);
                 running.take(delivery);
                 taken += 1;
             }
