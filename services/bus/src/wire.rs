@@ -82,6 +82,25 @@ mod tests {
     }
 
     #[test]
+    fn what_cannot_be_opened_stays_as_it_is_with_its_key() {
+        let entry = StateEntry { v: 1, epoch: 2, table: "head".to_owned(), slot: 0, body: vec![1, 2] };
+        let value = Value::State(Box::new(entry));
+        let codec = AvroCodec::default();
+        let delivery = |bytes: &[u8]| {
+            let (key, value) = ("10.0.0.1".to_owned(), Value::Bytes(bytes.to_vec()));
+            Delivery { offset: 7, append_time: 1, key, value, headers: Vec::new() }
+        };
+        let bytes = codec.encode(&value);
+        let mut whole = delivery(&bytes);
+        codec.open("t", &mut whole);
+        assert_eq!(whole, Delivery { value, ..delivery(&[]) });
+        let cut = delivery(&bytes[..bytes.len() - 1]);
+        let mut opened = cut.clone();
+        codec.open("t", &mut opened);
+        assert_eq!(opened, cut);
+    }
+
+    #[test]
     fn bytes_of_no_known_schema_are_an_error_that_names_the_topic() {
         let error = AvroCodec::default().decode("weir.flows.v1", b"{}").unwrap_err();
         assert!(error.0.starts_with("weir.flows.v1: input:"), "{error}");
