@@ -9,7 +9,7 @@ use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::{Offset, TopicPartitionList};
 use weir_bus::kafka::{Admin, KafkaMember, Membership, Publisher, Reader, Scale, Settings};
-use weir_bus::member::{Event, Member, OffsetCommit};
+use weir_bus::member::{Event, Member, OffsetCommit, Remedy};
 use weir_bus::{Delivery, Message, Topics, Value};
 use weir_schemas::{Mark, MarkStatus, Record, StateEntry};
 use weir_tests::broker;
@@ -70,10 +70,12 @@ pub fn until_some<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     panic!("{what}: not within {PATIENCE:?}");
 }
 
-/// What a member meets in one look.
+/// What a member meets in one look. A partition whose leader is being elected, as a new topic's is, is looked at again.
 pub fn poll(member: &mut KafkaMember) -> Vec<Event> {
     let mut events = Vec::new();
-    member.poll(LOOK, 1_000, &mut events).unwrap();
+    if let Err(error) = member.poll(LOOK, 1_000, &mut events) {
+        assert_eq!(error.remedy, Remedy::Retry, "{error}");
+    }
     events
 }
 
