@@ -24,6 +24,7 @@ fn record(index: u32) -> Record {
         payload: packets * 640,
         total_packets: packets * 3,
         total_bytes: packets * 2_100,
+        fragments: 0,
     };
     let flags = TcpFlags { syn: 1, ack: 12, psh: 4, ..TcpFlags::default() };
     let time = 1_700_000_000_000_000 + i64::from(index) * 137;

@@ -218,6 +218,8 @@ pub struct Counts {
     pub total_packets: u64,
     /// IP bytes of the flow so far, this record included.
     pub total_bytes: u64,
+    /// IP fragments among the packets in this record: of its datagrams, or of the tunnel's packets around them.
+    pub fragments: u64,
 }
 
 /// The outer addresses of a tunnel whose inner flow the record describes.

@@ -13,7 +13,7 @@ pub struct Schema {
 
 /// Flow records and marks.
 pub const FLOW: Schema =
-    Schema { name: "weir.FlowV1", text: include_str!("../avro/flow.avsc"), fingerprint: 0xd9ae_3875_0ef9_b82b };
+    Schema { name: "weir.FlowV1", text: include_str!("../avro/flow.avsc"), fingerprint: 0x827f_5a22_1cf4_ce41 };
 
 /// Findings.
 pub const FINDING: Schema =

@@ -14,7 +14,7 @@ const TIME: i64 = 1_767_603_600_000_000;
 /// A flow with every block, and a mark.
 pub fn records() -> Vec<Record> {
     let end = |address: &str, port| End::new(Host::parse(address), port);
-    let counts = Counts { packets: 3, bytes: 180, payload: 20, total_packets: 6, total_bytes: 360 };
+    let counts = Counts { packets: 3, bytes: 180, payload: 20, total_packets: 6, total_bytes: 360, fragments: 0 };
     let flow = Flow {
         sensor: "file".into(),
         site: "local".into(),

@@ -14,7 +14,7 @@ const KIND_FLOW: i64 = 0;
 const KIND_MARK: i64 = 1;
 const KIND_AGGREGATE: i64 = 2;
 
-wire_record!(Counts { packets, bytes, payload, total_packets, total_bytes });
+wire_record!(Counts { packets, bytes, payload, total_packets, total_bytes, fragments });
 wire_record!(TcpFlags { syn, syn_ack, ack, fin, rst, psh, urg });
 wire_record!(Response { n, sum_us, max_us });
 wire_record!(Ttl { min, max, sum, changes });

@@ -1,6 +1,6 @@
 //! Arbitrary flow records and marks: every field over its whole range, every block present and absent.
 
-use proptest::array::{uniform5, uniform7};
+use proptest::array::{uniform5, uniform6, uniform7};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use weir_schemas::{
@@ -26,12 +26,13 @@ prop_compose! {
 }
 
 fn any_counts() -> impl Strategy<Value = Counts> {
-    uniform5(any_count()).prop_map(|[packets, bytes, payload, total_packets, total_bytes]| Counts {
+    uniform6(any_count()).prop_map(|[packets, bytes, payload, total_packets, total_bytes, fragments]| Counts {
         packets,
         bytes,
         payload,
         total_packets,
         total_bytes,
+        fragments,
     })
 }
 

@@ -27,6 +27,7 @@ fn counts(counts: &Counts) -> Value {
         ("payload", count(counts.payload)),
         ("total_packets", count(counts.total_packets)),
         ("total_bytes", count(counts.total_bytes)),
+        ("fragments", count(counts.fragments)),
     ])
 }
 

@@ -82,6 +82,7 @@ fn flow(
         payload: bytes.saturating_sub(packets * 40),
         total_packets: packets,
         total_bytes: bytes,
+        fragments: 0,
     };
     let mut community_id = [0_u8; 20];
     community_id[..8].copy_from_slice(&number.to_be_bytes());

@@ -82,7 +82,7 @@ fn attempt(at: Micros, source: &str, target: &str, port: u16, outcome: Outcome) 
     for (index, byte) in name.bytes().enumerate() {
         community_id[index % 20] = u8::wrapping_mul(community_id[index % 20], 31) ^ byte;
     }
-    let answer = Counts { packets: 1, bytes: 40, payload: 0, total_packets: 1, total_bytes: 40 };
+    let answer = Counts { packets: 1, bytes: 40, payload: 0, total_packets: 1, total_bytes: 40, fragments: 0 };
     Flow {
         sensor: "east".into(),
         site: "lab".into(),
@@ -104,7 +104,7 @@ fn attempt(at: Micros, source: &str, target: &str, port: u16, outcome: Outcome) 
         initiator: Initiator::Syn,
         vantage: if is_answered { 3 } else { 1 },
         outcome,
-        fwd: Counts { packets: 1, bytes: 60, payload: 0, total_packets: 1, total_bytes: 60 },
+        fwd: Counts { packets: 1, bytes: 60, payload: 0, total_packets: 1, total_bytes: 60, fragments: 0 },
         rev: if is_answered { answer } else { Counts::default() },
         flow_id,
         community_id,
@@ -123,7 +123,7 @@ fn attempt(at: Micros, source: &str, target: &str, port: u16, outcome: Outcome) 
 fn transfer(at: Micros, source: &str, target: &str, bytes: u64) -> Flow {
     let mut flow = attempt(at, source, target, 443, Outcome::None);
     flow.tcp = Some(Box::default());
-    flow.fwd = Counts { packets: bytes / 1_000 + 1, bytes, payload: bytes, total_packets: 9, total_bytes: bytes };
+    flow.fwd = Counts { packets: bytes / 1_000 + 1, bytes, payload: bytes, total_packets: 9, total_bytes: bytes, fragments: 0 };
     flow.export_index = 1;
     flow
 }

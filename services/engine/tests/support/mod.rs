@@ -53,9 +53,9 @@ pub fn attempt(at: Micros, source: &str, target: &str, port: u16, outcome: Outco
         initiator: Initiator::Syn,
         vantage: if answered { 3 } else { 1 },
         outcome,
-        fwd: Counts { packets: 1, bytes: 60, payload: 0, total_packets: 1, total_bytes: 60 },
+        fwd: Counts { packets: 1, bytes: 60, payload: 0, total_packets: 1, total_bytes: 60, fragments: 0 },
         rev: if answered {
-            Counts { packets: 1, bytes: 40, payload: 0, total_packets: 1, total_bytes: 40 }
+            Counts { packets: 1, bytes: 40, payload: 0, total_packets: 1, total_bytes: 40, fragments: 0 }
         } else {
             Counts::default()
         },
@@ -76,7 +76,7 @@ pub fn attempt(at: Micros, source: &str, target: &str, port: u16, outcome: Outco
 pub fn transfer(at: Micros, source: &str, target: &str, bytes: u64) -> Flow {
     let mut flow = attempt(at, source, target, 443, Outcome::None);
     flow.tcp = Some(Box::default());
-    flow.fwd = Counts { packets: bytes / 1_000 + 1, bytes, payload: bytes, total_packets: 9, total_bytes: bytes };
+    flow.fwd = Counts { packets: bytes / 1_000 + 1, bytes, payload: bytes, total_packets: 9, total_bytes: bytes, fragments: 0 };
     flow.export_index = 1;
     flow
 }

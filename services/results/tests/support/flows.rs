@@ -4,7 +4,7 @@ use weir_schemas::flow::{VANTAGE_FORWARD, VANTAGE_REVERSE};
 use weir_schemas::{Counts, End, EndReason, Flow, Host, Initiator, Link, Micros, Outcome, Tcp, TcpFlags};
 
 fn counts(packets: u64, bytes: u64) -> Counts {
-    Counts { packets, bytes, payload: 0, total_packets: packets, total_bytes: bytes }
+    Counts { packets, bytes, payload: 0, total_packets: packets, total_bytes: bytes, fragments: 0 }
 }
 
 /// A flow of one record without a block of its protocol.

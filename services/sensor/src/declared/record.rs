@@ -45,6 +45,7 @@ pub(super) fn record(
             payload: volume.payload,
             total_packets: conversation.packets[end],
             total_bytes: conversation.bytes[end],
+            fragments: 0,
         }
     };
     let vantage = |end: usize, bit: u8| if conversation.packets[end] > 0 { bit } else { 0 };

@@ -191,6 +191,8 @@ pub(super) struct Slice {
     pub(super) bytes: [u64; 2],
     pub(super) payload: [u64; 2],
     pub(super) packets: [u32; 2],
+    /// Of the packets.
+    pub(super) fragments: [u32; 2],
     pub(super) flags: [TcpFlags; 2],
     pub(super) ttls: [TtlRange; 2],
     pub(super) windows: [WindowRange; 2],
@@ -220,6 +222,7 @@ impl Slice {
             bytes: [0; 2],
             payload: [0; 2],
             packets: [0; 2],
+            fragments: [0; 2],
             flags: [TcpFlags::default(); 2],
             ttls: [TtlRange::default(); 2],
             windows: [WindowRange::default(); 2],

@@ -213,6 +213,7 @@ impl FlowTable {
             payload: slice.payload[end],
             total_packets: entry.packets[end] + u64::from(slice.packets[end]),
             total_bytes: entry.bytes[end] + slice.bytes[end],
+            fragments: u64::from(slice.fragments[end]),
         };
         let is_first = entry.exports == 0;
         let holds_attempt = is_first && initiator.is_evidence() && usize::from(entry.attempt_end) == source;

@@ -37,6 +37,7 @@ impl FlowTable {
                     self.own(&Datagram::of(ip, fragment), &mut observation, false);
                 }
                 self.take_outer(&mut observation);
+                observation.fragments = observation.packets;
                 self.take(&observation, out);
             }
             Fate::Whole { packet: whole, owner, waited } => {
@@ -52,6 +53,7 @@ impl FlowTable {
                 }
                 count_with(&mut observation, waited);
                 self.take_outer(&mut observation);
+                observation.fragments = observation.packets;
                 self.take(&observation, out);
             }
         }
@@ -63,6 +65,7 @@ impl FlowTable {
     pub(super) fn tunnelled(&mut self, packet: &Packet, ip: &IpPacket, out: &mut Vec<Flow>) {
         let mut observation = of_ip(packet, ip);
         self.take_outer(&mut observation);
+        observation.fragments = observation.packets;
         self.take(&observation, out);
         self.count_given_up(out);
     }
@@ -99,6 +102,7 @@ impl FlowTable {
             count_with(&mut observation, waited);
             // What was promised since it came cannot be taken back.
             observation.time = self.clock;
+            observation.fragments = observation.packets;
             self.take(&observation, out);
         }
     }

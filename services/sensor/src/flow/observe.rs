@@ -27,6 +27,8 @@ pub(super) struct Observation<'a> {
     pub(super) bytes: u32,
     /// One, and the fragments that waited for it.
     pub(super) packets: u32,
+    /// How many of them are fragments.
+    pub(super) fragments: u32,
     pub(super) payload: u32,
     pub(super) content: Content,
     /// The beginning of the payload, where it is to be read.
@@ -178,6 +180,7 @@ pub(super) fn of_ip<'a>(packet: &'a Packet, ip: &'a IpPacket) -> Observation<'a>
         macs: by_end(sender, packet.src_mac.as_ref(), packet.dst_mac.as_ref()),
         bytes: carried_bytes(packet, ip.length),
         packets: 1,
+        fragments: 0,
         payload,
         content,
         head: ip.head.as_deref().unwrap_or_default(),
@@ -209,6 +212,7 @@ fn of_error<'a>(packet: &'a Packet, ip: &'a IpPacket, message: &IcmpMessage, quo
         macs: by_end(sender, None, packet.dst_mac.as_ref()),
         bytes: carried_bytes(packet, ip.length),
         packets: 1,
+        fragments: 0,
         payload: 0,
         head: &[],
         content: Content::Error(icmp::error_outcome(ip.proto, message.kind, message.code)),
@@ -237,6 +241,7 @@ pub(super) fn of_arp<'a>(packet: &'a Packet, arp: &'a ArpPacket) -> Observation<
         macs: by_end(sender, Some(&arp.sender_mac), target_mac),
         bytes: carried_bytes(packet, arp.length),
         packets: 1,
+        fragments: 0,
         payload: 0,
         content,
         head: &[],

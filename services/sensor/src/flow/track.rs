@@ -87,6 +87,7 @@ impl FlowTable {
             slice.health_mut().add(sender, &noted.findings);
         }
         slice.add(sender, observation.packets, observation.bytes, observation.payload);
+        slice.fragments[sender] += observation.fragments;
         slice.last_time = slice.last_time.max(observation.time);
         slice.ends = ends;
         slice.history_length = history_length;

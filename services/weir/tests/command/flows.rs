@@ -57,7 +57,7 @@ fn json_lines_have_the_fields_of_the_flow_record() {
         "capture_drops",
         "labels",
     ];
-    let counts = ["packets", "bytes", "payload", "total_packets", "total_bytes"];
+    let counts = ["packets", "bytes", "payload", "total_packets", "total_bytes", "fragments"];
     for name in CAPTURES {
         let lines = flows(name, &["--format", "jsonl"]).json_lines();
         assert!(!lines.is_empty(), "{name}");

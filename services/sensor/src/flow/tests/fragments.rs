@@ -25,6 +25,7 @@ fn a_syn_in_pieces_is_an_attempt() {
         assert_eq!((records.len(), attempts(&records)), (1, 1), "{order:?}");
         let record = &records[0];
         assert_eq!((record.fwd.packets, record.fwd.bytes, record.dst.port), (3, 80, 80), "{order:?}");
+        assert_eq!((record.fwd.fragments, record.rev.fragments), (3, 0), "{order:?}");
         assert_eq!(record.tcp.as_ref().unwrap().fwd.syn, 1);
     }
     // Without its last piece it is nothing that can be told, and counts nevertheless.
@@ -42,7 +43,9 @@ fn what_gives_up_waiting_is_not_late() {
     packets.push(other.clone());
     let records = run(&packets);
     let hidden = records.iter().find(|record| record.proto == 6).unwrap();
-    assert_eq!((hidden.event_time, hidden.fwd.packets), (other.time, 2));
+    assert_eq!((hidden.event_time, hidden.fwd.packets, hidden.fwd.fragments), (other.time, 2, 2));
+    let whole = records.iter().find(|record| record.proto == 17).unwrap();
+    assert_eq!((whole.fwd.packets, whole.fwd.fragments), (1, 0));
 }
 
 #[test]
