@@ -76,7 +76,14 @@ pub fn attempt(at: Micros, source: &str, target: &str, port: u16, outcome: Outco
 pub fn transfer(at: Micros, source: &str, target: &str, bytes: u64) -> Flow {
     let mut flow = attempt(at, source, target, 443, Outcome::None);
     flow.tcp = Some(Box::default());
-    flow.fwd = Counts { packets: bytes / 1_000 + 1, bytes, payload: bytes, total_packets: 9, total_bytes: bytes, fragments: 0 };
+    flow.fwd = Counts {
+        packets: bytes / 1_000 + 1,
+        bytes,
+        payload: bytes,
+        total_packets: 9,
+        total_bytes: bytes,
+        fragments: 0,
+    };
     flow.export_index = 1;
     flow
 }
