@@ -14,7 +14,7 @@ use super::jsonl::mac_text;
 type Column = (&'static str, fn(&Flow) -> String);
 
 /// Every column, in the order of the file.
-const COLUMNS: [Column; 65] = [
+const COLUMNS: [Column; 67] = [
     ("sensor", |flow| text(&flow.sensor)),
     ("site", |flow| text(&flow.site)),
     ("boot", |flow| time(flow.boot)),
