@@ -171,7 +171,7 @@ impl Stream {
         }
     }
 
-    /// Takes in the frames of a datagram, decrypted. False as [`Self::take`].
+    /// Takes in the frames of a datagram, decrypted. False as `take`.
     pub fn frames(&mut self, frames: &[u8], facts: &mut Facts) -> bool {
         self.datagrams = self.datagrams.saturating_add(1);
         if !self.read_frames(frames) && self.ranges.is_empty() {

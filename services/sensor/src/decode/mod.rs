@@ -90,7 +90,7 @@ impl DecodeError {
 }
 
 /// Decodes one frame of `wire_length` bytes of which `captured` are at hand. A frame with an error still gives what was
-/// decoded before it; a frame of which nothing could be decoded is [`Body::Other`].
+/// decoded before it; a frame of which nothing could be decoded is [`Body::Other`](crate::packet::Body::Other).
 #[must_use]
 pub fn decode_frame(
     link: LinkType,
